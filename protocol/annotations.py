@@ -14,7 +14,8 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from protocol.capture_names import CONVERTED_ENDINGS, PHOTOGRAPH_ENDINGS, SEVERAL, photograph_finder, without_ending
+from protocol.endings import CONVERTED_ENDINGS, PHOTOGRAPH_ENDINGS, without_ending
+from protocol.photograph_names import SEVERAL, photograph_finder
 
 MAX_BYTES = 1 << 28
 """Largest file that is read."""

@@ -11,16 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from protocol.annotations import describes_masks
-from protocol.capture_names import (
-    MASK_FOLDERS,
-    RLE_ENDING,
-    MaskMatch,
-    folded,
-    is_one_of,
-    mask_folders,
-    match_masks,
-    other_mask_folders,
-)
+from protocol.endings import RLE_ENDING, is_one_of
+from protocol.folder_names import MASK_FOLDERS, folded, mask_folders, other_mask_folders
+from protocol.mask_names import MaskMatch, match_masks
 
 
 @dataclass(frozen=True)
@@ -62,7 +55,7 @@ def match_folders(
     Args:
         photographs: relative to the scene folder.
         folders: for each folder, relative to the scene folder, its files, relative to it; best first.
-        names, others: as in :func:`protocol.capture_names.match_masks`.
+        names, others: as in :func:`protocol.mask_names.match_masks`.
     """
     groups: dict[object, list[tuple[PurePosixPath, MaskMatch]]] = {}
     for folder, files in folders.items():
@@ -127,7 +120,7 @@ def match_beside(root: Path, photographs: Sequence[str], files: Sequence[str], n
     Args:
         root: the scene folder.
         photographs, files: relative to it, with forward slashes.
-        names: as in :func:`protocol.capture_names.match_masks`.
+        names: as in :func:`protocol.mask_names.match_masks`.
     """
     match = match_masks(photographs, files, names, marked=True)
     if not match.rows:

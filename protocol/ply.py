@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from plyfile import PlyData, PlyElement, PlyListProperty, PlyParseError
 
-from protocol.capture_names import SPLAT_ENDINGS
 from protocol.coroutines import finish
+from protocol.endings import SPLAT_ENDINGS
 from protocol.errors import BadSplats
 from protocol.sh import SH0
 from protocol.splats import SH_COUNTS, Splats

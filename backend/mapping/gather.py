@@ -15,7 +15,7 @@ from backend.mapping.frames import choose_frames
 from backend.progress import Progress
 from backend.scene.images import BROKEN, check_expansion, open_photograph, read_pixels
 from backend.scene.videos import frame_name, read_frames
-from protocol.capture_names import HEIF_ENDINGS, is_one_of
+from protocol.endings import HEIF_ENDINGS, is_one_of
 from protocol.errors import BadScene
 from protocol.unposed import Unposed
 

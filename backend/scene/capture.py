@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from backend.scene.lens import Lens
 from backend.scene.types import Camera
-from protocol.capture_names import MASK_FOLDERS
+from protocol.folder_names import MASK_FOLDERS
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from backend.scene.files import Names, is_file_inside
 from backend.scene.photographs import find_photographs
 from backend.scene.points import usable_points
 from backend.scene.pose import rigid
-from protocol.capture_names import folded
 from protocol.errors import BadScene
+from protocol.folder_names import folded
 from protocol.natural_order import natural_key
 
 T = TypeVar("T")

@@ -15,15 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
-from protocol.capture_names import (
-    CONVERTED_ENDINGS,
-    PHOTOGRAPH_ENDINGS,
-    folded,
-    is_one_of,
-    is_passed_over,
-    without_ending,
-)
+from protocol.endings import CONVERTED_ENDINGS, PHOTOGRAPH_ENDINGS, is_one_of, without_ending
 from protocol.errors import BadScene
+from protocol.folder_names import folded, is_passed_over
 
 MAX_PART, MAX_PATH = 250, 1024
 """Most bytes of one name and of a path; for longer ones the system raises an error instead of reporting no file."""

@@ -25,8 +25,8 @@ from backend.scene.transforms import read_transforms
 from backend.scene.transparency import with_transparency
 from backend.scene.types import MaskIds, Scene, View
 from backend.scene.unread import not_a_folder, unread_kinds
-from protocol.capture_names import TRUTH, folded
 from protocol.errors import BadScene, readable
+from protocol.folder_names import TRUTH, folded
 from protocol.lists import first_of
 from protocol.natural_order import natural_key
 

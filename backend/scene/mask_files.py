@@ -35,7 +35,7 @@ from backend.scene.thin import has_soft_edges
 from backend.scene.types import VOID
 from protocol.annotations import Id
 from protocol.broken_arrays import BROKEN_ARRAY
-from protocol.capture_names import ARRAY_ENDINGS, RLE_ENDING
+from protocol.endings import ARRAY_ENDINGS, RLE_ENDING
 from protocol.errors import BadMask
 from protocol.expansion import too_much
 

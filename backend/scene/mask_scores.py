@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.capture_names import MASK_SCORES
 from protocol.errors import BadMask
+from protocol.mask_names import MASK_SCORES
 
 ID = "id"
 FACTORS = ("predicted_iou", "stability_score")

@@ -18,25 +18,21 @@ from backend.scene.mask_fit import fitted, stored_size
 from backend.scene.types import View
 from backend.scene.unread import unread_masks
 from protocol.annotations import ONE_ENTRY_EACH, Annotated, Id, find_annotated, may_be_annotations
-from protocol.capture_names import (
-    MASK_ENDINGS,
+from protocol.endings import MASK_ENDINGS, RLE_ENDING, is_one_of
+from protocol.errors import BadArgument, BadMask
+from protocol.folder_names import (
     MASK_FOLDERS,
-    ONE_MASK_EACH,
     PHOTOGRAPH_FOLDERS,
-    RLE_ENDING,
     TRUTH,
-    MaskMatch,
     folded,
-    is_one_of,
     mask_folders,
-    match_masks,
     names_among,
     other_mask_folders,
     says_masks,
 )
-from protocol.errors import BadArgument, BadMask
 from protocol.lists import first_of
 from protocol.mask_folders import FolderMatch, assumptions, match_beside, match_folders
+from protocol.mask_names import ONE_MASK_EACH, MaskMatch, match_masks
 
 INSTEAD_MOST = 3
 """Most other findings that one sentence lists."""

@@ -18,8 +18,9 @@ from backend.scene.images import image_size
 from backend.scene.json_files import read_json
 from backend.scene.photographs import NoPhotographs
 from backend.scene.pose import rigid, viewmat_from_opengl
-from protocol.capture_names import MASK_FOLDERS_OF_ROOMS, PHOTOGRAPH_ENDINGS, is_one_of
+from protocol.endings import PHOTOGRAPH_ENDINGS, is_one_of
 from protocol.errors import BadScene
+from protocol.folder_names import MASK_FOLDERS_OF_ROOMS
 from protocol.natural_order import natural_key
 
 LIST = "metadata.json"

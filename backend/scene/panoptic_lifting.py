@@ -19,8 +19,9 @@ from backend.scene.images import image_size
 from backend.scene.json_files import read_json
 from backend.scene.photographs import NoPhotographs
 from backend.scene.pose import rigid
-from protocol.capture_names import MASK_FOLDERS_OF_SCANS, PHOTOGRAPH_ENDINGS, is_one_of
+from protocol.endings import PHOTOGRAPH_ENDINGS, is_one_of
 from protocol.errors import BadScene
+from protocol.folder_names import MASK_FOLDERS_OF_SCANS
 from protocol.natural_order import natural_key
 
 INTRINSIC = "intrinsic/intrinsic_color.txt"

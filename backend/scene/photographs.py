@@ -9,19 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from backend.scene.files import Entry, Names, ambiguous, outside, read_entry
-from protocol.capture_names import (
-    ARCHIVE_ENDINGS,
-    CONVERTED_ENDINGS,
-    PHOTOGRAPH_ENDINGS,
-    PHOTOGRAPH_FOLDERS,
-    folded,
-    is_one_of,
-    names_among,
-    says_masks,
-    says_photographs,
-    without_ending,
-)
+from protocol.endings import ARCHIVE_ENDINGS, CONVERTED_ENDINGS, PHOTOGRAPH_ENDINGS, is_one_of, without_ending
 from protocol.errors import BadScene
+from protocol.folder_names import PHOTOGRAPH_FOLDERS, folded, names_among, says_masks, says_photographs
 
 
 class NoPhotographs(BadScene):

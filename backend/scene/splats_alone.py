@@ -7,12 +7,13 @@ from pathlib import Path, PurePosixPath
 
 from backend.scene.files import Names
 from backend.scene.load import holds_cameras
-from protocol.capture_names import SOG_PARTS, TRUTH, latest
 from protocol.errors import BadScene
+from protocol.folder_names import TRUTH
 from protocol.formats.read import read_splats
 from protocol.formats.sog import META
 from protocol.lists import first_of
 from protocol.ply import SHORT_HEADER, check_header, may_hold_gaussians
+from protocol.splat_files import SOG_PARTS, latest
 
 READ_WHOLE = 4 << 20
 """Most bytes of a file that is read to check it, which takes less than a second."""

@@ -20,11 +20,14 @@ from backend.scene.types import Camera, MaskIds, View
 from backend.scene.unread import unread_cameras, unread_masks, unread_pictures
 from backend.scene.videos import frame_name
 from protocol.annotations import ONE_ENTRY_EACH, Annotated, Id, find_annotated, read_annotations
-from protocol.capture_names import MASK_ENDINGS, MASK_FOLDERS, VIDEO_ENDINGS, MaskMatch, is_one_of, match_masks
+from protocol.endings import MASK_ENDINGS, VIDEO_ENDINGS, is_one_of
 from protocol.errors import BadMask, BadScene
+from protocol.find_unposed import find_in
+from protocol.folder_names import MASK_FOLDERS
 from protocol.lists import first_of
+from protocol.mask_names import MaskMatch, match_masks
 from protocol.natural_order import natural_key
-from protocol.unposed import Unposed, find_in, splats_not_read
+from protocol.unposed import Unposed, splats_not_read
 
 _FRAME = re.compile(r"frame_(\d{6})")
 
@@ -32,7 +35,7 @@ _FRAME = re.compile(r"frame_(\d{6})")
 def find_unposed(root: Path) -> Unposed | None:
     """Return the photographs or the video at ``root``; None if there are none, or if there are cameras.
 
-    :func:`protocol.unposed.find_in` selects them. Photographs are sorted in natural order. Only names are read.
+    :func:`protocol.find_unposed.find_in` selects them. Photographs are sorted in natural order. Only names are read.
 
     Raises:
         BadScene: if there are several videos or folders to choose from, or the folder cannot be read.

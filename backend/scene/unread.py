@@ -7,21 +7,20 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from backend.scene.images import LFS_POINTER
-from protocol.capture_names import (
+from protocol.endings import (
     ARCHIVE_ENDINGS,
     HEIF_ENDINGS,
     OTHER_PICTURE_ENDINGS,
     PANORAMA_ENDINGS,
     PHOTOGRAPH_ENDINGS,
     RAW_ENDINGS,
-    folded,
     is_one_of,
-    is_sog_part,
-    says_masks,
     without_ending,
 )
 from protocol.errors import BadScene
+from protocol.folder_names import folded, says_masks
 from protocol.lists import first_of
+from protocol.splat_files import is_sog_part
 
 CAMERAS = {
     "VisualSFM": r".*\.nvm",

@@ -28,7 +28,7 @@ from backend.server.sessions import Session, Sessions
 from backend.server.shortage import shortage
 from backend.server.uploads import not_stored
 from backend.server.workers import Workers
-from protocol.capture_names import RLE_ENDING, is_one_of
+from protocol.endings import RLE_ENDING, is_one_of
 from protocol.errors import BadArgument, BadFrames, Fault, JobFailed, NotFound, Refused, Unavailable, VersionMismatch
 from protocol.job_request import TEXTURES, JobRequest, check, check_paths
 from protocol.local_token import SERVER_PROOF

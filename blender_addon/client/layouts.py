@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from protocol.capture_names import folded
+from protocol.folder_names import folded
 
 COLMAP = "COLMAP"
 SYNTHETIC, ROOMS, SCANS = "NeRF-synthetic", "Messy-Rooms", "ScanNet or Replica"

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from protocol.capture_names import SEVERAL, Finder, photograph_finder
+from protocol.photograph_names import SEVERAL, Finder, photograph_finder
 
 from .layouts import COLMAP, models, place_of
 

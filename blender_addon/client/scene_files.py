@@ -11,22 +11,15 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from protocol.capture_names import (
-    HEIF_ENDINGS,
-    MASK_ENDINGS,
-    MASK_SCORES,
-    PHOTOGRAPH_ENDINGS,
-    SPLAT_ENDINGS,
-    TRUTH,
-    VIDEO_ENDINGS,
-    is_one_of,
-    is_passed_over,
-    latest,
-)
 from protocol.coroutines import FILES_A_STEP
+from protocol.endings import HEIF_ENDINGS, MASK_ENDINGS, PHOTOGRAPH_ENDINGS, SPLAT_ENDINGS, VIDEO_ENDINGS, is_one_of
 from protocol.errors import BadArgument, BadScene
+from protocol.find_unposed import find_in
+from protocol.folder_names import TRUTH, is_passed_over
+from protocol.mask_names import MASK_SCORES
 from protocol.ply import may_hold_gaussians
-from protocol.unposed import Unposed, find_in
+from protocol.splat_files import latest
+from protocol.unposed import Unposed
 
 from .layouts import holds_cameras
 

@@ -1,7 +1,7 @@
 """Summarises a scene folder by the names of its files, before anything is uploaded.
 
 The backend's readers decide how a folder is read; this module only predicts it for the user. Both use the same names
-(:mod:`protocol.capture_names`); the content of photographs and masks is not read here.
+(:mod:`protocol.folder_names`, :mod:`protocol.mask_names`); the content of photographs and masks is not read here.
 """
 
 from __future__ import annotations
@@ -12,24 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from protocol.annotations import find_annotated, may_be_annotations
-from protocol.capture_names import (
-    MASK_ENDINGS,
+from protocol.coroutines import map_steps
+from protocol.endings import MASK_ENDINGS, PHOTOGRAPH_ENDINGS, VIDEO_ENDINGS, is_one_of
+from protocol.errors import BadMask, BadScene, Fault
+from protocol.folder_names import (
     MASK_FOLDERS,
     MASK_FOLDERS_OF_ROOMS,
     MASK_FOLDERS_OF_SCANS,
-    ONE_MASK_EACH,
-    PHOTOGRAPH_ENDINGS,
     PHOTOGRAPH_FOLDERS,
-    VIDEO_ENDINGS,
     folded,
-    is_one_of,
     mask_folders,
     names_among,
     says_masks,
 )
-from protocol.coroutines import map_steps
-from protocol.errors import BadMask, BadScene, Fault
 from protocol.mask_folders import match_beside, search_folders
+from protocol.mask_names import ONE_MASK_EACH
 from protocol.ply import may_hold_gaussians
 from protocol.unposed import Unposed, splats_not_read
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy
 
-from protocol.capture_names import HEIF_ENDINGS, PHOTOGRAPH_ENDINGS, SPLAT_ENDINGS, VIDEO_ENDINGS
+from protocol.endings import HEIF_ENDINGS, PHOTOGRAPH_ENDINGS, SPLAT_ENDINGS, VIDEO_ENDINGS
 from protocol.errors import BadArgument, NotFound
 from protocol.job_request import JobRequest
 

@@ -12,7 +12,7 @@ import warnings
 from pathlib import Path
 from typing import BinaryIO
 
-from protocol.capture_names import SPLAT_ENDINGS
+from protocol.endings import SPLAT_ENDINGS
 from protocol.errors import BadSplats
 from protocol.formats import compressed_ply, glb, sog, splat, spz
 from protocol.ply import read_ply

@@ -24,7 +24,7 @@ from backend.scene import Scene, load_scene, read_mask
 from backend.scene.mask_files import assumption, fits, load_ids, mask_size
 from backend.scene.mask_fit import turned_back
 from backend.scene.types import VOID, MaskIds
-from protocol.capture_names import MASK_ENDINGS
+from protocol.endings import MASK_ENDINGS
 from protocol.errors import BadMask
 from tests.backend.scene import writing
 from tests.backend.scene.writing import HEIGHT, STEMS, WIDTH

@@ -9,17 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.capture_names import (
-    MASK_ENDINGS,
-    MASK_FOLDERS,
-    folded,
-    is_passed_over,
-    mask_folders,
-    match_masks,
-    names_among,
-    says_masks,
-    without_ending,
-)
+from protocol.endings import MASK_ENDINGS
+from protocol.folder_names import folded
+from protocol.mask_names import match_masks
 
 PHOTOGRAPHS = ["images/v_1.jpg", "images/v_2.JPG", "images/v_10.jpg"]
 
@@ -148,51 +140,6 @@ def test_only_what_says_so_is_a_mask_beside_photographs() -> None:
     files = ["v_1_0.png", "v_1.png", "v_2_mask.png", "v_10_mask_0.png", "v_10_mask_1.png", "v_1/0.png"]
     match = match_masks(PHOTOGRAPHS, files, marked=True)
     assert match.masks == [(), ("v_2_mask.png",), ("v_10_mask_0.png", "v_10_mask_1.png")]
-
-
-def test_customary_folders() -> None:
-    assert names_among(["b", "Masks_4", "masks_2", "MASKS", "sam", "masks_gt"], ["masks", "b"]) == [
-        "MASKS",
-        "b",
-        "masks_2",
-        "Masks_4",
-    ]
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["mask", "sam2_masks", "masks-png", "images masks", "instanceMasks", "Seg_Maps", "output_mask_2", "SAM3.masks"],
-)
-def test_folders_that_say_masks(name: str) -> None:
-    assert says_masks(name)
-    assert mask_folders([name, "x"], MASK_FOLDERS) == [name]
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["images", "gt", "segmentations", "test_mask", "rs_instance", "sky_masks", "masks_gt", "labels", "damask", ""],
-)
-def test_folders_that_do_not(name: str) -> None:
-    assert not says_masks(name)
-    assert mask_folders([name], MASK_FOLDERS) == []
-
-
-def test_a_layout_with_folders_of_its_own_takes_no_others() -> None:
-    assert mask_folders(["sam2_masks", "masks", "m2f_instance"], ("m2f_instance", "masks")) == ["m2f_instance", "masks"]
-
-
-def test_litter() -> None:
-    assert [is_passed_over(name) for name in (".git", "@eaDir", "__MACOSX", "._a.png", "images", "a.png")] == [
-        *[True] * 4,
-        *[False] * 2,
-    ]
-
-
-def test_endings() -> None:
-    assert without_ending("a.b.PNG", (".png",)) == "a.b"
-    assert without_ending("a.b", (".png",)) == "a.b"
-    assert without_ending(".png", (".png",)) == ".png"
-    assert folded(unicodedata.normalize("NFD", "KÜCHE")) == folded("küche")
 
 
 NAME = st.text(st.sampled_from("abv0123456789_-. Üß"), min_size=1, max_size=8).map(lambda text: f"x{text}x")

@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from protocol.errors import BadScene
-from protocol.unposed import FEWEST, Unposed, find_in
+from protocol.find_unposed import find_in
+from protocol.unposed import FEWEST, Unposed
 
 ROOT = Path("/captures/kitchen")
 
