@@ -22,23 +22,36 @@ class _Last:
 
 
 @after_update
-def follow_active(scene: Any, depsgraph: Any) -> None:
-    """Blender calls this after an evaluation; another active object becomes the active row."""
-    active = bpy.context.view_layer.objects.active
-    number = None if active is None else active.session_uid
-    if quiet.is_on or number == _Last.number:
+def follow_soon(scene: Any, depsgraph: Any) -> None:
+    """Blender calls this after an evaluation, also within an edit or an undo, when reading collections may crash."""
+    if not quiet.is_on and _number() != _Last.number and not bpy.app.timers.is_registered(follow_active):
+        bpy.app.timers.register(follow_active)
+
+
+def follow_active() -> None:
+    """Make the active object the active row, if it is another one than before."""
+    number = _number()
+    if number == _Last.number:
         return
     _Last.number = number
+    active = bpy.context.view_layer.objects.active
     found = next((each for each in active.users_collection if each.splatlift.kind in KINDS), None) if active else None
     if found is not None and found != chosen_object(bpy.context):
         whole = object_of(found)
         choose_in_list(bpy.context, whole, found if found != whole else None)
 
 
+def _number() -> int | None:
+    active = bpy.context.view_layer.objects.active
+    return None if active is None else active.session_uid
+
+
 def register() -> None:
     _Last.number = None
-    bpy.app.handlers.depsgraph_update_post.append(follow_active)
+    bpy.app.handlers.depsgraph_update_post.append(follow_soon)
 
 
 def unregister() -> None:
-    bpy.app.handlers.depsgraph_update_post.remove(follow_active)
+    bpy.app.handlers.depsgraph_update_post.remove(follow_soon)
+    if bpy.app.timers.is_registered(follow_active):
+        bpy.app.timers.unregister(follow_active)

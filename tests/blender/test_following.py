@@ -11,6 +11,7 @@ import pytest
 bpy = pytest.importorskip("bpy")
 
 from blender_addon import session  # noqa: E402
+from blender_addon.following import follow_active  # noqa: E402
 from blender_addon.settings import chosen_object  # noqa: E402
 from blender_addon.splats.collections import splat_objects  # noqa: E402
 from tests.blender.addon import draw, registered, says  # noqa: E402
@@ -32,6 +33,14 @@ def _names(collection: str) -> set[str]:
     return {thing.name for thing in splat_objects(part(collection))}
 
 
+def _next_event() -> None:
+    """Evaluate the scene, and do what Blender does then in a window: it calls timers."""
+    bpy.context.view_layer.update()
+    if bpy.app.timers.is_registered(follow_active):
+        bpy.app.timers.unregister(follow_active)
+        follow_active()
+
+
 def test_a_clicked_row_selects_its_object(scene: Any) -> None:
     for name in ("lamp", "mug"):
         bpy.context.scene.splatlift.row = scene.children[:].index(part(name))
@@ -46,12 +55,12 @@ def test_a_clicked_row_selects_its_object(scene: Any) -> None:
 def test_the_row_follows_the_active_object(scene: Any) -> None:
     (lamp,) = splat_objects(part("lamp"))[:1]
     bpy.context.view_layer.objects.active = lamp
-    bpy.context.view_layer.update()
+    _next_event()
     assert chosen_object(bpy.context) == part("lamp")
     assert not lamp.select_get(), "only a click on a row selects"
     scene.splatlift.level = "PART"
     bpy.context.view_layer.objects.active = splat_objects(part("mug part 2"))[0]
-    bpy.context.view_layer.update()
+    _next_event()
     assert chosen_object(bpy.context) == part("mug part 2")
 
 
@@ -69,6 +78,6 @@ def test_a_row_of_a_hidden_object_stays_the_active_row(scene: Any) -> None:
     layer = bpy.context.view_layer.layer_collection.children[scene.name].children["lamp"]
     layer.exclude = True
     bpy.context.scene.splatlift.row = scene.children[:].index(part("lamp"))
-    bpy.context.view_layer.update()
+    _next_event()
     assert chosen_object(bpy.context) == part("lamp")
     assert not _selected()
