@@ -34,7 +34,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -112,38 +112,56 @@ def _write_scenes(folder: Path) -> None:
             (folder / name / "images" / f"{number}.jpg").write_bytes(pictures[number])
 
 
-@app.command(hidden=True)
-def act(data: Path, scenes: Path, notes: Path) -> None:
-    """Do the work that is recorded, and note which jobs there were, and which scenes."""
-    known: dict[str, dict] = {"jobs": {}, "scenes": {}, "results": {}, "ends": {}}
-    ours, theirs = socket.socketpair()
+class Story:
+    """The work that is recorded, and what has to stay true of it.
 
-    def say(kind: str, **what: str) -> None:
+    Attributes:
+        known: the manifests of jobs, scenes and results, and the ends of jobs.
+    """
+
+    def __init__(self, data: Path, scenes: Path) -> None:
+        self.known: dict[str, dict] = {"jobs": {}, "scenes": {}, "results": {}, "ends": {}}
+        self._data = data
+        self._scenes = scenes
+        self._ours, self._theirs = socket.socketpair()
+
+    def say(self, kind: str, **what: str) -> None:
         """Tell something as a server's answer would be told."""
-        ours.send(json.dumps({"v": 0, "id": 0, "message": {"type": kind, **what}}).encode())
-        theirs.recv(4096)
+        self._ours.send(json.dumps({"v": 0, "id": 0, "message": {"type": kind, **what}}).encode())
+        self._theirs.recv(4096)
 
-    def pair(name: str) -> None:
-        pairing = clients.add(data, name)
-        say("paired", name=name, key=keys.public(pairing.client), server=pairing.server)
+    def pair(self, name: str) -> None:
+        pairing = clients.add(self._data, name)
+        self.say("paired", name=name, key=keys.public(pairing.client), server=pairing.server)
 
-    def offer(client: Client, name: str) -> str:
-        manifest, _ = client.offer(scenes / name)
-        known["scenes"][name] = manifest
+    def revoke(self, name: str) -> None:
+        clients.revoke(self._data, name)
+        self.say("revoked", name=name)
+
+    def offer(self, client: Client, name: str) -> str:
+        manifest, _ = client.offer(self._scenes / name)
+        self.known["scenes"][name] = manifest
         return manifest
 
-    def submit(client: Client, job: str, manifest: str) -> str:
-        known["jobs"][job := digest_of(job.encode())[:32]] = manifest
+    def begin_offer(self, client: Client, name: str) -> None:
+        """Send a part of a scene."""
+        client.offer(self._scenes / name, stop_after=60_000)
+
+    def submit(self, client: Client, job: str, manifest: str) -> str:
+        self.known["jobs"][job := digest_of(job.encode())[:32]] = manifest
         client.submit(manifest, job=job)
         return job
 
-    def end_of(client: Client, job: str) -> None:
+    def end_of(self, client: Client, job: str) -> None:
         state = client.until(job, patience=PATIENCE).state
-        known["ends"][job] = state
+        self.known["ends"][job] = state
         if state == "done":
-            known["results"][job] = [client.result(job).manifest]
+            self.known["results"][job] = [client.result(job).manifest]
 
-    def correct(client: Client, job: str) -> None:
+    def download(self, client: Client, job: str) -> None:
+        client.download(job, Store(self._scenes / "downloaded"))
+
+    def correct(self, client: Client, job: str) -> None:
         wanted = Correct(job, [Constraint("background", [Target(label=1)])], take=True)
         id = client.send(wanted)
         while True:
@@ -152,65 +170,87 @@ def act(data: Path, scenes: Path, notes: Path) -> None:
                 break
         assert isinstance(message, Corrected), message
         assert client.result(job).manifest == message.version
-        known["results"][job].append(message.version)
+        self.known["results"][job].append(message.version)
 
+
+def _jobs_and_corrections(story: Story, client: Client) -> tuple[str, str]:
+    """Run jobs, interrupt an upload, and correct results; return the manifests of two scenes."""
+    first = story.offer(client, "first")
+    first_job = story.submit(client, "plain", first)
+    second = story.offer(client, "second")
+    story.end_of(client, first_job)
+    story.download(client, first_job)
+    more = [story.submit(client, name, scene) for name, scene in (("second", second), ("again", first))]
+    story.begin_offer(client, "slow")
+    for job in more:
+        story.end_of(client, job)
+    for corrected in (first_job, first_job, more[0]):
+        story.correct(client, corrected)
+    return first, second
+
+
+def _failed_and_cancelled(story: Story, client: Client, first: str, second: str) -> tuple[str, str, str]:
+    """Resume the upload, fail and cancel jobs; return the slow scene, a job that runs and one that waits."""
+    slow = story.offer(client, "slow")
+    bad = story.submit(client, "bad", story.offer(client, "bad"))
+    story.end_of(client, bad)
+    job = story.submit(client, "cancelled while it runs", slow)
+    waits = story.submit(client, "cancelled while it waits", first)
+    client.cancel(waits)
+    story.end_of(client, waits)
+    client.until(job, "running", stage="reconstruct", patience=PATIENCE)
+    client.cancel(job)
+    story.end_of(client, job)
+    stopped = story.submit(client, "stopped", slow)
+    queued = story.submit(client, "queued meanwhile", second)
+    client.until(stopped, "running", stage="reconstruct", patience=PATIENCE)
+    return slow, stopped, queued
+
+
+def _until_killed(story: Story, client: Client, jobs: Sequence[str], slow: str) -> str:
+    """Wait for jobs that another server began, and begin one that this server does not end; return it."""
+    for job in jobs:
+        client.sync(job)
+    for job in jobs:
+        story.end_of(client, job)
+    killed = story.submit(client, "server killed", slow)
+    client.until(killed, "running", stage="reconstruct", patience=PATIENCE)
+    return killed
+
+
+@app.command(hidden=True)
+def act(data: Path, scenes: Path, notes: Path) -> None:
+    """Do the work that is recorded, and note which jobs there were, and which scenes."""
+    story = Story(data, scenes)
     server = Recorded(data)
     with Client(server.address) as client:
         client.attach()
-        first = offer(client, "first")
-        first_job = submit(client, "plain", first)
-        second = offer(client, "second")
-        end_of(client, first_job)
-        client.download(first_job, Store(scenes / "downloaded"))
-        more = [submit(client, name, scene) for name, scene in (("second", second), ("again", first))]
-        client.offer(scenes / "slow", stop_after=60_000)
-        for job in more:
-            end_of(client, job)
-        for corrected in (first_job, first_job, more[0]):
-            correct(client, corrected)
-    pair("anna")
+        first, second = _jobs_and_corrections(story, client)
+    story.pair("anna")
     with Client(server.address) as client:
         client.attach()
-        slow = offer(client, "slow")
-        bad = submit(client, "bad", offer(client, "bad"))
-        end_of(client, bad)
-        job = submit(client, "cancelled while it runs", slow)
-        waits = submit(client, "cancelled while it waits", first)
-        client.cancel(waits)
-        end_of(client, waits)
-        client.until(job, "running", stage="reconstruct", patience=PATIENCE)
-        client.cancel(job)
-        end_of(client, job)
-        stopped = submit(client, "stopped", slow)
-        queued = submit(client, "queued meanwhile", second)
-        client.until(stopped, "running", stage="reconstruct", patience=PATIENCE)
-    pair("ben")
-    clients.revoke(data, "anna")
-    say("revoked", name="anna")
+        slow, stopped, queued = _failed_and_cancelled(story, client, first, second)
+    story.pair("ben")
+    story.revoke("anna")
     server.end(signal.SIGTERM)
     server = Recorded(data)
     with Client(server.address) as client:
-        for job in (stopped, queued):
-            client.sync(job)
-        for job in (stopped, queued):
-            end_of(client, job)
-        killed = submit(client, "server killed", slow)
-        client.until(killed, "running", stage="reconstruct", patience=PATIENCE)
+        killed = _until_killed(story, client, (stopped, queued), slow)
     server.end(signal.SIGKILL)
     server = Recorded(data)
     with Client(server.address) as client:
         client.sync(killed)
-        end_of(client, killed)
+        story.end_of(client, killed)
     server.end(signal.SIGTERM)
     server = Recorded(data, SMALL)
     with Client(server.address) as client:
         client.attach()
-        job = submit(client, "after eviction", offer(client, "last"))
-        end_of(client, job)
-        client.download(job, Store(scenes / "downloaded"))
+        job = story.submit(client, "after eviction", story.offer(client, "last"))
+        story.end_of(client, job)
+        story.download(client, job)
         time.sleep(1.0)
     server.end(signal.SIGTERM)
-    notes.write_text(json.dumps(known))
+    notes.write_text(json.dumps(story.known))
 
 
 _json = json.JSONDecoder()

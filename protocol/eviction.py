@@ -45,16 +45,8 @@ def evict(
         loose_before: seconds since 1970; files without an owner are removed only if they are older.
         outside: bytes of the files outside the store, by the names that owners return.
     """
-    sizes = dict(outside or {})
-    dates: dict[str, float] = {}
-    for count, path in enumerate(store.files()):
-        with suppress(FileNotFoundError):
-            status = path.stat()
-            sizes[path.name] = status.st_size
-            # A hard link keeps the old modification time of the content, so the change time counts too.
-            dates[path.name] = max(status.st_mtime, status.st_ctime)
-        if count % FILES_A_STEP == 0:
-            yield
+    stored, dates = yield from _listed(store)
+    sizes = {**(outside or {}), **stored}
     excess = sum(sizes.values()) - limit
     if excess <= 0:
         return 0
@@ -89,3 +81,18 @@ def evict(
         removed += remove((name for name in contents if holders[name] <= 0), float("inf"))
         yield
     return removed
+
+
+def _listed(store: Store) -> Generator[None, None, tuple[dict[str, int], dict[str, float]]]:
+    """Return the sizes of the stored files in bytes, and their dates in seconds since 1970; yields often."""
+    sizes: dict[str, int] = {}
+    dates: dict[str, float] = {}
+    for count, path in enumerate(store.files()):
+        with suppress(FileNotFoundError):
+            status = path.stat()
+            sizes[path.name] = status.st_size
+            # A hard link keeps the old modification time of the content, so the change time counts too.
+            dates[path.name] = max(status.st_mtime, status.st_ctime)
+        if count % FILES_A_STEP == 0:
+            yield
+    return sizes, dates

@@ -129,14 +129,21 @@ class RouterSocket:
         }.items():
             self.socket.setsockopt(option, value)
         if keys is not None:
-            self.socket.setsockopt(zmq.CURVE_SERVER, 1)
-            self.socket.setsockopt(zmq.CURVE_SECRETKEY, keys.server.encode())
-            self.socket.setsockopt(zmq.ZAP_DOMAIN, DOMAIN)
-            self.socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+            self._encrypt(keys)
         self._inner = self.socket.bind_to_random_port(f"tcp://{INNER_HOST}")
         self.monitor = self.socket.get_monitor_socket(zmq.EVENT_ACCEPTED)
+        self.address = self._listen(address)
+
+    def _encrypt(self, keys: Keys) -> None:
+        self.socket.setsockopt(zmq.CURVE_SERVER, 1)
+        self.socket.setsockopt(zmq.CURVE_SECRETKEY, keys.server.encode())
+        self.socket.setsockopt(zmq.ZAP_DOMAIN, DOMAIN)
+        self.socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+
+    def _listen(self, address: Address) -> Address:
+        """Let the front listen, and return the address with its port; close this socket if that is impossible."""
         try:
-            self.address = front.listen(address, self._inner)
+            return self._front.listen(address, self._inner)
         except OSError as error:
             self.close()
             if error.errno == errno.EADDRINUSE:

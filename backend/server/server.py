@@ -32,6 +32,7 @@ from backend.server.capabilities import CapabilityProbe
 from backend.server.clients import DEFAULT_CLIENT
 from backend.server.control import CLIENT_JOBS, Control
 from backend.server.counts import Counts
+from backend.server.executor import Executor
 from backend.server.file_limit import raise_file_limit
 from backend.server.file_loop import FileLoop
 from backend.server.front import Front
@@ -232,64 +233,89 @@ class Server:
             )
             self._wake = Wakeup()
             opened.callback(self._wake.close)
-            self.store = Store(data / "store")
-            owners = Owners(data / "files.sqlite")
-            opened.callback(owners.close)
-            if shared_by_all(data / "jobs.sqlite"):
-                owners.adopt(DEFAULT_CLIENT, self.store)
-            # Without its lock, another server could use the folder.
-            self.jobs = Jobs(data / "jobs.sqlite", self._changed, self._wake, [data / "lock"])
-            opened.callback(self.jobs.close)
-            if self.jobs.damaged:
-                raise Unavailable(
-                    f"{len(self.jobs.damaged)} jobs in {data / 'jobs.sqlite'} cannot be read.",
-                    f"Run backend check {data}, which removes them.",
-                )
-            make_private(data)
             self.sessions = Sessions(session_lifetime, limits.sessions)
-            self.files = FileLoop(
-                self.sessions,
-                self.store,
-                owners,
-                keep,
-                limits.bytes,
-                self.jobs.manifests_in_use,
-                self._post,
-                self._thread_failed,
-            )
-            opened.callback(self.files.close)
+            self._open_data(opened, data, keep, limits.bytes)
             self.questions = ResultQuestions(
                 self.store, data, selector_command, [*searcher_command, device], corrector_command, self._wake
             )
             self.capabilities = CapabilityProbe(data / "facts.log", [*probe_command, device], self._wake)
-            if cluster is None:
-                executor = LocalExecutor(worker_command, self.capabilities)
-            else:
-                executor = RayExecutor(cluster, worker_command, self._wake, self._thread_failed, self.log)
+            executor = self._executor(worker_command, cluster)
             opened.callback(executor.close)
             self.workers = Workers(self.jobs, self.store, data / "jobs", executor, device, worker_memory)
-            self.control = Control(
-                self.sessions,
-                self.jobs,
-                self.workers,
-                self.files,
-                self.store,
-                self.questions,
-                self.capabilities,
-                self._drop,
-                _name(),
-                methods,
-                limits.jobs,
-            )
-            for each in (self.control, self.workers, self.files.uploads):
-                each.log = self.log
-                each.counts = self.counts
-            self.workers.pictured = self.control.publish_picture
-            self.workers.wake = self._wake
+            self._answer_with(methods, limits.jobs)
             self._open_sockets(opened, data, where)
             self._start(opened, data, watched_at)
             self._close = opened.pop_all().close
         self.log.say("serving", address=self.address, data=str(data), process=os.getpid(), version=_name())
+
+    def _open_data(self, opened: contextlib.ExitStack, data: Path, keep: int, keep_each: int | None) -> None:
+        """Open the store, and the databases of jobs and of the owners of files.
+
+        Args:
+            opened: closes what is opened here.
+            data: the data folder.
+            keep, keep_each: limits of :class:`backend.server.file_loop.FileLoop`.
+
+        Raises:
+            Unavailable: if there are jobs that cannot be read.
+        """
+        self.store = Store(data / "store")
+        owners = Owners(data / "files.sqlite")
+        opened.callback(owners.close)
+        if shared_by_all(data / "jobs.sqlite"):
+            owners.adopt(DEFAULT_CLIENT, self.store)
+        # Without its lock, another server could use the folder.
+        self.jobs = Jobs(data / "jobs.sqlite", self._changed, self._wake, [data / "lock"])
+        opened.callback(self.jobs.close)
+        if self.jobs.damaged:
+            raise Unavailable(
+                f"{len(self.jobs.damaged)} jobs in {data / 'jobs.sqlite'} cannot be read.",
+                f"Run backend check {data}, which removes them.",
+            )
+        make_private(data)
+        self.files = FileLoop(
+            self.sessions,
+            self.store,
+            owners,
+            keep,
+            keep_each,
+            self.jobs.manifests_in_use,
+            self._post,
+            self._thread_failed,
+        )
+        opened.callback(self.files.close)
+
+    def _executor(self, worker_command: Sequence[str], cluster: RayCluster | None) -> Executor:
+        """Return what runs the workers: processes of this machine, or jobs of a Ray cluster."""
+        if cluster is None:
+            return LocalExecutor(worker_command, self.capabilities)
+        return RayExecutor(cluster, worker_command, self._wake, self._thread_failed, self.log)
+
+    def _answer_with(self, methods: Sequence[MethodInfo], jobs_each: int) -> None:
+        """Make what answers clients, and connect it with the parts that it tells about.
+
+        Args:
+            methods: the lifting methods that clients can choose.
+            jobs_each: limit of the jobs of one client.
+        """
+        self.control = Control(
+            self.sessions,
+            self.jobs,
+            self.workers,
+            self.files,
+            self.store,
+            self.questions,
+            self.capabilities,
+            self._drop,
+            _name(),
+            methods,
+            jobs_each,
+        )
+        for each in (self.control, self.workers, self.files.uploads):
+            each.log = self.log
+            each.counts = self.counts
+        self.workers.pictured = self.control.publish_picture
+        self.workers.wake = self._wake
 
     def _open_sockets(self, opened: contextlib.ExitStack, data: Path, where: Address) -> None:
         """Listen for clients, who are answered once :meth:`run` is called.
