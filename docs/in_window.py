@@ -22,7 +22,7 @@ PROBE = 0.1
 STEP, COLUMNS = 10, (0.6, 0.4, 0.8)
 """Pixels between the rows of the panel that are searched for a button; places in a row, as shares of its width."""
 PAGES = 4
-"""Times that the panel is searched; it is scrolled down by half of its height in between."""
+"""Times that the panel is searched; it is scrolled down by its height in between."""
 PLACES: dict[str, tuple[int, int]] = {}
 """Where buttons were found, in pixels from the left and the top of the screen."""
 
@@ -105,7 +105,7 @@ def _search(what: str, window: Any, panel: Any) -> Iterator[float | None]:
                     PLACES[what] = x, window.height - y
                     return
         with bpy.context.temp_override(window=window, area=view(), region=panel):
-            bpy.ops.view2d.scroll_down(deltay=panel.height // 2)
+            bpy.ops.view2d.scroll_down(page=True)
         yield
     raise LookupError(f"The panel shows no button of {what}.")
 
