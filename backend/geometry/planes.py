@@ -157,12 +157,17 @@ def _fitted(
         near = (np.abs(points @ normal - offset) < thick) & (np.abs(normals @ normal) > ALONG)
         if np.count_nonzero(near) < 3:
             break
-        centre = points[near].mean(0)
-        around = points[near] - centre
-        fitted = np.linalg.eigh(around.T @ around)[1][:, 0]
+        fitted, centre = least_squares_plane(points[near])
         normal = fitted if fitted @ normal > 0 else -fitted
         offset = float(normal @ centre)
     return normal, offset
+
+
+def least_squares_plane(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the unit normal (3,), of any sign, and a point (3,) of the plane nearest to points (P, 3)."""
+    centre = points.mean(0)
+    around = points - centre
+    return np.linalg.eigh(around.T @ around)[1][:, 0], centre
 
 
 def _median(values: NDArray, weights: NDArray[np.float64]) -> float:

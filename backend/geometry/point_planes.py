@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import Delaunay, QhullError
+from scipy.spatial import ConvexHull, Delaunay, QhullError
 
-from backend.geometry.planes import DEVIATIONS, EYES_BEHIND, MARGIN, WIDE, Plane, width
+from backend.geometry.planes import DEVIATIONS, EYES_BEHIND, MARGIN, WIDE, Plane, least_squares_plane, width
 from backend.geometry.surface import Samples
 
 FEWEST = 100
@@ -100,8 +100,9 @@ def _largest(
     normal, offset = normals[best], float(offsets[best])
     for _ in range(3):
         near = points[np.abs(points @ normal - offset) < edge]
-        centre = near.mean(0)
-        normal = np.linalg.eigh((near - centre).T @ (near - centre))[1][:, 0]
+        if len(near) < 3:
+            break
+        normal, centre = least_squares_plane(near)
         offset = float(normal @ centre)
     return normal, offset
 
@@ -142,7 +143,7 @@ def _seen_past(
     low, high = np.percentile(flat, RIM, axis=0)
     rim = flat[((flat >= low) & (flat <= high)).all(1)]
     try:
-        inside = Delaunay(rim).find_simplex(crossed @ axes) >= 0
+        inside = Delaunay(rim[ConvexHull(rim).vertices]).find_simplex(crossed @ axes) >= 0
     except QhullError:
         # The points of the plane lie in a line.
         return 1.0
