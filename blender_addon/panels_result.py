@@ -67,7 +67,7 @@ class SPLATLIFT_PT_look(_Below, bpy.types.Panel):
         row.operator("splatlift.look_through", text="", icon="TRIA_LEFT").step = -1
         row.operator("splatlift.look_through", text="Look Through", icon="OUTLINER_OB_CAMERA").step = 0
         row.operator("splatlift.look_through", text="", icon="TRIA_RIGHT").step = 1
-        row.operator("splatlift.show_cameras", text="", icon="HIDE_OFF" if are_shown(cameras) else "HIDE_ON")
+        row.operator("splatlift.show_cameras", text="", icon="HIDE_OFF" if are_shown(cameras.objects) else "HIDE_ON")
         count, found = sum(map(is_camera, cameras.objects)), photographs_of(cameras)
         draw_text(layout, context, f"{count} cameras, {found or 'none'} with a photograph", "NONE")
         if found < count:

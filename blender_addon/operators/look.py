@@ -150,10 +150,7 @@ class SPLATLIFT_OT_look_through(OfScene, bpy.types.Operator):
 
     @reporting
     def execute(self, context: Any) -> set[str]:
-        collection = session.cameras_of(shown_scene(context))
-        cameras = [each for each in collection.objects if is_camera(each)] if collection else []
-        if not cameras:
-            raise NotFound("The scene has no cameras of the capture.", "Add the cameras first.")
+        cameras = _cameras(context)
         now = context.active_object if context.active_object in cameras else context.scene.camera
         at = (cameras.index(now) + self.step) % len(cameras) if now in cameras else 0
         camera = cameras[at]
@@ -174,11 +171,22 @@ class SPLATLIFT_OT_show_cameras(OfScene, bpy.types.Operator):
 
     @reporting
     def execute(self, context: Any) -> set[str]:
-        collection = session.cameras_of(shown_scene(context))
-        if collection is None:
-            raise NotFound("The scene has no cameras of the capture.", "Add the cameras first.")
-        set_hidden(filter(is_camera, collection.objects), are_shown(collection))
+        cameras = _cameras(context)
+        set_hidden(cameras, are_shown(cameras))
         return {"FINISHED"}
+
+
+def _cameras(context: Any) -> list[Any]:
+    """Return the cameras of the capture.
+
+    Raises:
+        NotFound: if there are none.
+    """
+    collection = session.cameras_of(shown_scene(context))
+    cameras = [each for each in collection.objects if is_camera(each)] if collection else []
+    if not cameras:
+        raise NotFound("The scene has no cameras of the capture.", "Add the cameras first.")
+    return cameras
 
 
 class SPLATLIFT_OT_use_standard_colours(OfScene, bpy.types.Operator):

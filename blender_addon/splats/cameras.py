@@ -63,8 +63,10 @@ def look_through(camera: Any, scene: Any) -> None:
     others are.
     """
     before = scene.camera
-    if is_camera(before) and before != camera and not are_shown(before.users_collection[0]):
-        set_hidden([before], True)
+    if is_camera(before) and before != camera:
+        beside = [thing for each in before.users_collection for thing in each.objects]
+        if not are_shown(beside):
+            set_hidden([before], True)
     set_hidden([camera], False)
     width, height, aspect = camera.data[SIZE]
     render = scene.render
@@ -74,15 +76,16 @@ def look_through(camera: Any, scene: Any) -> None:
     scene.camera = camera
 
 
-def are_shown(collection: Any) -> bool:
-    """Return whether all cameras of a collection are shown."""
-    return not any(each.hide_get() for each in collection.objects if is_camera(each))
+def are_shown(things: Iterable[Any]) -> bool:
+    """Return whether all cameras among some objects are shown."""
+    return not any(each.hide_get() for each in things if is_camera(each))
 
 
 def set_hidden(cameras: Iterable[Any], hidden: bool) -> None:
     """Hide or show cameras of one collection in all view layers, as the eye in the outliner does."""
     several = list(cameras)
-    for layer in [layer for scene in several[0].users_scene for layer in scene.view_layers]:
+    scenes = several[0].users_scene if several else ()
+    for layer in [layer for scene in scenes for layer in scene.view_layers]:
         layer.update()  # else it does not have new objects yet
         for thing in several:
             if layer.objects.get(thing.name) == thing:

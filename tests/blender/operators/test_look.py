@@ -257,6 +257,10 @@ def test_only_the_camera_that_is_looked_through_is_shown(tmp_path: Path) -> None
     assert not any(each.hide_get() for each in cameras), "they were shown, so none is hidden"
     do.show_cameras()
     assert all(each.hide_get() for each in cameras)
+    bpy.data.batch_remove(cameras)
+    for operator in (do.show_cameras, do.look_through):
+        with pytest.raises(RuntimeError, match="The scene has no cameras of the capture"):
+            operator()
 
 
 def test_scale_and_up_are_choices_of_the_import(tmp_path: Path) -> None:
