@@ -50,7 +50,7 @@ STATES = {
     "1_chosen": "connected, a capture chosen",
     "2_working": "at work",
     "3_finished": "done",
-    "4_importing": "importing",
+    "4_imported": "imported",
     "5_failed": "failed",
 }
 """Pictures that `docs/panel_pictures.py` has made, and what is said of each."""

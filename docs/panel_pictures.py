@@ -64,9 +64,9 @@ def steps() -> Iterator[None]:
     yield from ask("3_finished")
     chosen.display = "SPLATS"
     press("import_result", directory=str(job.folder), display="SPLATS")
-    yield from until(lambda: timer.importing is None or timer.importing.fraction > 0.2)
-    yield from ask("4_importing")
     yield from until(lambda: bool(bpy.context.scene.objects) and timer.importing is None)
+    yield from wait(10)
+    yield from ask("4_imported")
     yield from click(CAPTURE, "folded")
     look_from(CAMERA)
     yield from wait(20)
