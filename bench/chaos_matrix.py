@@ -182,9 +182,82 @@ class Attempt:
             self.lines.append((time.monotonic(), line.strip()))
 
 
+class Strike:
+    """One act on one victim in one part of a job, and whether the job has recovered from it.
+
+    Args:
+        served: the server.
+        plan: the victim, the act and the part.
+        job: its id.
+        delay: seconds from the beginning of the part to the act.
+        tally: counts the acts and the times of recovery.
+    """
+
+    def __init__(self, served: Served, plan: tuple[str, str, str], job: str, delay: float, tally: Tally) -> None:
+        self._served, self._plan, self._job, self._delay, self._tally = served, plan, job, delay, tally
+        self._due: float | None = None
+        self._struck: float | None = None
+        self._target: psutil.Process | None = None
+        self._thaw_at: float | None = None
+        self._recovered = False
+
+    def step(self, attempt: Attempt) -> None:
+        """Act when it is time, let a frozen victim continue, and notice a recovery."""
+        now = time.monotonic()
+        if self._due is None and attempt.lines and _part(attempt.lines[-1][1]) == self._plan[2]:
+            self._due = now + self._delay
+        if self._struck is None and self._due is not None and now >= self._due:
+            self._act(attempt, now)
+        if self._thaw_at is not None and now >= self._thaw_at:
+            self._thaw()
+            self._struck = now
+        if self._struck is not None and self._thaw_at is None and not self._recovered and self._has_recovered(attempt):
+            self._recovered = True
+            self._tally.recovery[self._plan] = max(self._tally.recovery.get(self._plan, 0.0), now - self._struck)
+
+    def end(self) -> None:
+        """Wait until a victim that is still frozen may continue: the client had all that it needed already."""
+        if self._thaw_at is not None:
+            time.sleep(max(0.0, self._thaw_at - time.monotonic()))
+            self._thaw()
+
+    def _act(self, attempt: Attempt, now: float) -> None:
+        victim, act, _ = self._plan
+        self._struck = now
+        self._target = _victim(victim, self._served, attempt, self._job)
+        if self._target is None:
+            return
+        self._tally.struck += 1
+        with contextlib.suppress(psutil.Error):
+            self._target.kill() if act == "kill" else self._target.suspend()
+        if act == "kill" and victim == "server":
+            self._served.process.wait()
+            self._served.start()
+            self._struck = time.monotonic()
+        if act == "freeze" and victim != "worker":
+            self._thaw_at = now + FROZEN
+
+    def _thaw(self) -> None:
+        assert self._target is not None
+        with contextlib.suppress(psutil.Error):
+            self._target.resume()
+        self._thaw_at = None
+
+    def _has_recovered(self, attempt: Attempt) -> bool:
+        """Whether the job has another worker, or the client has heard of it again."""
+        if self._plan[0] == "worker":
+            return self._served.worker(self._job) not in (None, self._target)
+        assert self._struck is not None
+        return any(at > self._struck for at, _ in attempt.lines)
+
+
+DELAYS = {"upload": 0.4, "queue": 1.0, "training": 1.5, "writing": 0.3, "download": 0.5}
+"""Longest time in seconds from the beginning of a part of a job to the act."""
+
+
 def _round(served: Served, plan: tuple[str, str, str], folder: Path, rng: random.Random, tally: Tally) -> dict | None:
     """Do one job with one act; return the hashes of its files, None where it was lost."""
-    victim, act, part = plan
+    part = plan[2]
     job = uuid.UUID(int=rng.getrandbits(128)).hex
     scene, out = folder / "scene", folder / job
     out.mkdir()
@@ -195,57 +268,17 @@ def _round(served: Served, plan: tuple[str, str, str], folder: Path, rng: random
         _until(lambda: any(_part(line) in ("training", "other") for _, line in blocker.lines), 60)
     began = time.monotonic()
     attempt = Attempt(served, scene, job, out)
-    delay = rng.uniform(0.0, {"upload": 0.4, "queue": 1.0, "training": 1.5, "writing": 0.3, "download": 0.5}[part])
-    struck_at: float | None = None
-    recovered = False
-    recovered_in: set[tuple[str, str, str]] = set()
-    thaw: tuple[float, psutil.Process] | None = None
-    old_worker: psutil.Process | None = None
-    strike_at: float | None = None
+    strike = Strike(served, plan, job, rng.uniform(0.0, DELAYS[part]), tally)
     while time.monotonic() - began < PATIENCE:
-        now = time.monotonic()
-        if struck_at is None and strike_at is None and attempt.lines and _part(attempt.lines[-1][1]) == part:
-            strike_at = now + delay
-        if struck_at is None and strike_at is not None and now >= strike_at:
-            target = _victim(victim, served, attempt, job)
-            old_worker = target
-            struck_at = now
-            if target is not None:
-                tally.struck += 1
-                with contextlib.suppress(psutil.Error):
-                    target.kill() if act == "kill" else target.suspend()
-                if act == "kill" and victim == "server":
-                    served.process.wait()
-                    served.start()
-                    struck_at = time.monotonic()
-                if act == "freeze" and victim != "worker":
-                    thaw = (now + FROZEN, target)
-        if thaw is not None and now >= thaw[0]:
-            with contextlib.suppress(psutil.Error):
-                thaw[1].resume()
-            thaw, struck_at = None, now
+        strike.step(attempt)
         if attempt.process.poll() not in (None, 0):
             before = attempt
             attempt = Attempt(served, scene, job, out)
             attempt.lines = before.lines
-        if struck_at is not None and thaw is None and not recovered:
-            new_worker = served.worker(job) if victim == "worker" else None
-            recovered = (
-                new_worker not in (None, old_worker)
-                if victim == "worker"
-                else any(at > struck_at for at, _ in attempt.lines)
-            )
-        if struck_at is not None and recovered and plan not in recovered_in:
-            recovered_in.add(plan)
-            tally.recovery[plan] = max(tally.recovery.get(plan, 0.0), now - struck_at)
         if attempt.process.poll() == 0:
             break
         time.sleep(0.02)
-    if thaw is not None:
-        # The client had all that it needed already.
-        time.sleep(max(0.0, thaw[0] - time.monotonic()))
-        with contextlib.suppress(psutil.Error):
-            thaw[1].resume()
+    strike.end()
     if attempt.process.poll() != 0:
         attempt.process.kill()
         state = _state(served, job)

@@ -109,16 +109,22 @@ def correct_and_renew(
 
 def _checked(answer: Corrected, arrays: list[NDArray]) -> Correction:
     first, *rest = arrays or [np.zeros((0, 5), np.int32)]
-    rows = np.concatenate(rest).astype(np.int64) if rest else np.zeros(0, np.int64)
     whole = (
         first.dtype == np.int32
         and first.shape == (answer.moves, 5)
         and all(array.dtype == np.uint32 and array.ndim == 1 for array in rest)
-        and int(first[:, 2].sum(dtype=np.int64)) == len(rows) == len(np.unique(rows))
         and bool(np.all(first >= 0))
-        and (not len(rows) or int(rows.max()) < answer.total)
     )
-    if not whole:
+    found = np.concatenate(rest) if whole and rest else np.zeros(0, np.uint32)
+    # Sorting uint32 takes a fraction of the time of np.unique.
+    ordered = np.sort(found)
+    if (
+        not whole
+        or int(first[:, 2].sum(dtype=np.int64)) != len(ordered)
+        or bool(np.any(ordered[1:] == ordered[:-1]))
+        or (len(ordered) > 0 and int(ordered[-1]) >= answer.total)
+    ):
         raise BadFrames("The server sent a correction whose arrays contradict each other.")
+    rows = found.astype(np.int64)
     moves = [Move(source, target, count, bool(like), bool(new)) for source, target, count, like, new in first.tolist()]
     return Correction(moves, rows, answer.corrections, answer.base, answer.version, answer.size)
