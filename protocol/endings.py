@@ -11,7 +11,23 @@ CONVERTED_ENDINGS = (".heic", ".heif", ".avif", ".dng", ".cr2", ".cr3", ".nef", 
 HEIF_ENDINGS = (".heic", ".heif", ".avif")
 """Endings of photographs that are converted when poses are computed."""
 VIDEO_ENDINGS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".m2ts", ".3gp", ".wmv")
-RAW_ENDINGS = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".srw", ".pef", ".raw")
+RAW_ENDINGS = (
+    ".dng",
+    ".cr2",
+    ".cr3",
+    ".nef",
+    ".arw",
+    ".orf",
+    ".rw2",
+    ".raf",
+    ".srw",
+    ".pef",
+    ".gpr",
+    ".iiq",
+    ".3fr",
+    ".nrw",
+    ".raw",
+)
 """Endings of a camera's raw data, which are not read."""
 OTHER_PICTURE_ENDINGS = (".gif", ".exr", ".hdr", ".jxl", ".jp2", ".psd", ".svg", ".ppm", ".pgm", ".tga")
 """Endings of other pictures that are not read."""

@@ -113,10 +113,11 @@ def other_mask_folders(folders: Callable[[PurePosixPath], Sequence[str]]) -> lis
         folders: returns the names of the subfolders of a relative path; the empty path is where masks are searched.
     """
     here = sorted(folders(PurePosixPath()))
-    inside = [(out, name) for out in here if _all(out, _OUTPUT_WORD) for name in sorted(folders(PurePosixPath(out)))]
-    found = [PurePosixPath(out, name) for out, name in inside if folded(name) in MASK_FOLDERS or says_masks(name)]
-    found += [PurePosixPath(name) for name in here if _says_labels(name)]
-    return found + [PurePosixPath(out, name) for out, name in inside if _says_labels(name)]
+    # A folder that may contain masks itself is searched as a whole: its subfolders may be of objects or photographs.
+    whole = [PurePosixPath(name) for name in here if _says_labels(name)]
+    outputs = [name for name in here if not _says_labels(name) and _all(name, _OUTPUT_WORD)]
+    inside = [PurePosixPath(out, name) for out in outputs for name in sorted(folders(PurePosixPath(out)))]
+    return whole + [path for path in inside if says_masks(path.name) or _says_labels(path.name)]
 
 
 def _says_labels(name: str) -> bool:

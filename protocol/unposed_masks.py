@@ -44,6 +44,7 @@ def with_masks(
     annotated = _annotated(root, paths, place, taken)
     if chosen is None and not beside.rows:
         strays = [each.base / file for each in found for file in each.match.strays]
+        strays = [path for path in strays if root / path not in annotated.files]
         return _in_annotations(_with_strays(plain, strays), annotated)
     masked = _beside(plain, beside) if chosen is None else _in_folders(plain, paths, chosen)
     unread = [root / folder for each in found if each.holds_masks and each is not chosen for folder in each.folders]
@@ -74,7 +75,10 @@ def _with_strays(found: Unposed, strays: Sequence[PurePosixPath]) -> Unposed:
     if not strays:
         return found
     parent = found.root / strays[0].parent
-    said = f"The folder {parent} contains no mask with the name of a photograph (first: {strays[0].name})."
+    said = (
+        f"The folder {parent} contains no mask with the name of a photograph (first: {strays[0].name}). Give each "
+        "mask the name of its photograph."
+    )
     return _warned(replace(found, strays=tuple(found.root / path for path in strays)), said)
 
 

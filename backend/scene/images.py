@@ -129,21 +129,14 @@ def is_transparent_format(file: Path) -> bool:
         raise _unreadable(file, error) from error
 
 
-def has_transparent_pixels(file: Path) -> bool:
-    """Whether a photograph has pixels that are not opaque; pixels are only read if the header allows transparency.
+def alpha_range(file: Path) -> tuple[int, int]:
+    """Return the least and the largest alpha of a photograph, 0 to 255; both are 255 without an alpha channel.
 
     Raises:
         BadScene: if the file cannot be read.
     """
-    try:
-        with open_photograph(file) as image:
-            if not image.has_transparency_data:
-                return False
-            check_expansion(image, file)
-            low, _ = image.convert("RGBA").getchannel("A").getextrema()
-            return isinstance(low, int) and low < 255
-    except BROKEN as error:
-        raise _unreadable(file, error) from error
+    alpha = _decoded(file).alpha
+    return (255, 255) if alpha is None else (int(alpha.min()), int(alpha.max()))
 
 
 def read_image(view: View, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:

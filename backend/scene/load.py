@@ -248,7 +248,9 @@ def _unknown(names: Names) -> BadScene:
     if unread is not None:
         return BadScene(*unread)
     entries = [*(f"{name}/" for name in here.folders), *here.files]
-    listed = [f"found {first_of(entries)}"] if entries else [] if links else ["the folder is empty"]
+    if not entries and not links:
+        return BadScene(f"{names.root} is empty.", "Copy the photographs into it.")
+    listed = [f"found {first_of(entries)}"] if entries else []
     there = "".join(f"; {each}" for each in (parts or listed)[:FOUND_MOST] + links[:1])
     remedy = "Run COLMAP on the photographs, or give the folder with its result."
     if links and not parts:

@@ -15,6 +15,8 @@ from protocol.lists import first_of
 from protocol.ply import SHORT_HEADER, check_header, may_hold_gaussians
 from protocol.splat_files import SOG_PARTS, latest
 
+LOD = "lod-meta.json"
+"""List of the parts of a scene that is streamed in levels of detail."""
 READ_WHOLE = 4 << 20
 """Most bytes of a file that is read to check it, which takes less than a second."""
 
@@ -45,6 +47,11 @@ def find_splats_alone(root: Path) -> Path | None:
         return root if root.is_file() and _may_be_splats(root) else None
     if holds_cameras(Names(root)):
         return None
+    if (root / LOD).is_file():
+        raise BadScene(
+            f"{root} contains a SOG scene in levels of detail, which is not read.",
+            "Export it as one .sog or .ply file.",
+        )
     files = splat_files(root)
     last = latest([PurePosixPath(file.relative_to(root).as_posix()) for file in files]) if len(files) > 1 else None
     if last is not None:

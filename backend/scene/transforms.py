@@ -163,7 +163,10 @@ def _calibration(own: Intrinsics, file: Path, what: str) -> Calibration:
     fy = _focal(own.camera_angle_y, h, f"{what} has camera_angle_y") if own.fl_y is None else own.fl_y
     fx, fy = (fy if fx is None else fx), (fx if fy is None else fy)
     if fx is None or fy is None:
-        raise BadScene(f"{what} has no focal length: expected fl_x, fl_y, camera_angle_x and camera_angle_y.")
+        raise BadScene(
+            f"{what} has no focal length: expected fl_x, fl_y, camera_angle_x and camera_angle_y.",
+            "Export the capture again with its intrinsics.",
+        )
     cx, cy = (w / 2 if own.cx is None else own.cx), (h / 2 if own.cy is None else own.cy)
     if own.is_fisheye or own.k4 or own.camera_model not in (None, *PERSPECTIVE):
         model = f"the camera model {own.camera_model}" if own.camera_model else "a fisheye lens"

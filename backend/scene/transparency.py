@@ -14,9 +14,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.scene.images import has_transparent_pixels, is_transparent_format, read_with_alpha
+from backend.scene.images import alpha_range, is_transparent_format, read_with_alpha
 from backend.scene.split import evenly_spread
 from backend.scene.types import Camera, Transparent, View
+from protocol.errors import BadScene
 
 LOOKED_AT = 8
 """Photographs whose pixels are read."""
@@ -44,13 +45,19 @@ def with_transparency(
         meaning: if the layout defines it; then there is no warning.
 
     Raises:
-        BadScene: if a photograph cannot be read.
+        BadScene: if a photograph cannot be read, or nothing in the photographs is opaque.
     """
     candidates = [view for view in views if is_transparent_format(view.image_path)]
-    looked = (view for view in evenly_spread(candidates, LOOKED_AT) if has_transparent_pixels(view.image_path))
-    example = next(looked, None)
+    looked = evenly_spread(candidates, LOOKED_AT)
+    ranges = [alpha_range(view.image_path) for view in looked]
+    example = next((view for view, (least, _) in zip(looked, ranges, strict=True) if least < 255), None)
     if example is None:
         return list(views), ()
+    if len(candidates) == len(views) and not any(most for _, most in ranges):
+        raise BadScene(
+            f"All inspected photographs, such as {example.image_path}, are transparent everywhere.",
+            "Save the photographs without an alpha channel.",
+        )
     found = meaning or _meaning(evenly_spread(views, LOOKED_AT), points)
     names = {view.name for view in candidates}
     marked = [replace(view, transparent=found) if view.name in names else view for view in views]

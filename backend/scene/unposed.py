@@ -17,7 +17,7 @@ from backend.scene.mask_fit import fit_masks
 from backend.scene.masks import check_masks_given, no_annotation, no_mask
 from backend.scene.splats_alone import splat_files
 from backend.scene.types import Camera, MaskIds, View
-from backend.scene.unread import unread_cameras, unread_masks, unread_pictures
+from backend.scene.unread import unread_cameras, unread_masks, unread_pictures, unread_placeholders
 from backend.scene.videos import frame_name
 from protocol.annotations import ONE_ENTRY_EACH, Annotated, Id, find_annotated, read_annotations
 from protocol.endings import MASK_ENDINGS, VIDEO_ENDINGS, is_one_of
@@ -27,6 +27,7 @@ from protocol.folder_names import MASK_FOLDERS
 from protocol.lists import first_of
 from protocol.mask_names import MaskMatch, match_masks
 from protocol.natural_order import natural_key
+from protocol.result.names import REPORT, SPLATS, TABLE
 from protocol.unposed import Unposed, splats_not_read
 
 _FRAME = re.compile(r"frame_(\d{6})")
@@ -47,13 +48,15 @@ def find_unposed(root: Path) -> Unposed | None:
     names = Names(root)
     if holds_cameras(names):
         return None
+    if all((root / name).is_file() for name in (TABLE, SPLATS, REPORT)):
+        raise BadScene(f"{root} is the result of a segmentation, not a scene.", "Give the folder of the photographs.")
     files = names.below(root)
     found = find_in(root, files)
     if found is None:
         return None
     unread = tuple(map(splats_not_read, splat_files(root)[:1]))
     if found.folder is None:
-        return replace(found, warnings=(*found.warnings, *unread))
+        return replace(found, warnings=(*found.warnings, *unread, *unread_cameras(root, files)))
     order = sorted(
         range(len(found.photographs)), key=lambda i: natural_key(found.path_below_root(found.photographs[i]))
     )
@@ -62,12 +65,13 @@ def find_unposed(root: Path) -> Unposed | None:
     first = f"(first: {links[0]})" if links else ""
     said = (f"{len(links)} links lead out of the scene folder and were ignored {first}.",) if links else ()
     said += (*unread_cameras(root, files), *unread_pictures(root, files, found.folder))
+    said += unread_placeholders(found.folder)
     if photographs and is_panorama(photographs[0]):
         said += (
             f"Photographs are panoramas of all directions (such as {photographs[0]}), but poses are computed for "
             "perspective photographs. Export perspective photographs instead.",
         )
-    if not found.masked and (instead := unread_masks(root, files, {*photographs, *found.broken})):
+    if not found.masked and (instead := unread_masks(root, files, {*photographs, *found.broken, *found.strays})):
         said += (f"No masks were read; {first_of(instead)}.",)
     masks_of = tuple(found.masks_of[i] for i in order)
     entries = tuple(found.entries[i] for i in order) if found.entries else ()

@@ -37,6 +37,7 @@ CAMERAS = {
     "NeuS": r"(.*/)?cameras_(sphere|large)\.npz",
     "3D Gaussian splatting": r"(.*/)?cameras\.json",
     "Postshot": r".*\.psht",
+    "Stray Scanner": r"(.*/)?odometry\.csv",
     "a trajectory": r"(.*/)?(traj|traj_w_c|groundtruth|trajectory|odometry|poses?|camera_poses?)\.txt|.*\.traj"
     r"|.*\.pose\.txt|(.*/)?poses?/[^/]+\.txt",
     "nerfstudio or instant-ngp": r"(.*/)?transforms?\b[^/]*\.json|(.*/)?transforms?_[^/]*\.json",
@@ -56,7 +57,8 @@ AS_COCO = "; export masks in it as COCO JSON"
 """What to do with annotations of CVAT (.xml), YOLO (.txt), VIA and Supervisely, as a part of a sentence."""
 AS_MASK_FOLDER = "; if it contains masks, give it as the mask folder"
 _MASK_FILES = (".json", ".xml", ".txt", ".zip", ".tar", ".gz", ".7z", ".rar", ".npy", ".npz", ".mp4", ".pkl", ".pt")
-_OTHER_SCENES = (".ksplat", ".pt", ".pth", ".ckpt", ".usdz", ".usd", ".glb", ".gltf", ".obj", ".lcc", ".sogs")
+_CHECKPOINTS = (".ckpt", ".pt", ".pth")
+_OTHER_SCENES = (".ksplat", *_CHECKPOINTS, ".usdz", ".usd", ".glb", ".gltf", ".obj", ".lcc", ".sogs")
 
 
 def unread_cameras(root: Path, files: Iterable[PurePosixPath]) -> tuple[str, ...]:
@@ -169,6 +171,8 @@ def _remedy(file: PurePosixPath) -> str:
 
 
 def _says_labels(name: str) -> bool:
+    if "anon" in re.split(r"[ ._\-]+", name.lower()):
+        return False  # ScanNet++: pixels that are not anonymised
     return any(map(_MASK_WORDS.fullmatch, re.split(r"[ ._\-\d]+", name.lower()))) or says_masks(name)
 
 
@@ -203,7 +207,15 @@ def unread_kinds(root: Path, files: Sequence[PurePosixPath]) -> tuple[str, str] 
         (PANORAMA_ENDINGS, "files of a camera with two fisheye lenses", "Export photographs with a perspective lens."),
         (OTHER_PICTURE_ENDINGS, "pictures in another format", "Convert them to JPEG or PNG."),
         (ARCHIVE_ENDINGS, "archives", "Extract them."),
+        (_CHECKPOINTS, "checkpoints of a training", "Export its Gaussians as .ply."),
+        (_OTHER_SCENES, "scenes in another format", "Convert them to .ply, .spz, .sog or .splat."),
     )
+    if missing := placeholders(root):
+        return (
+            f"{root} contains {len(missing)} files that are not on this machine but in iCloud (first: "
+            f"{missing[0].name}).",
+            "Download them first.",
+        )
     if sog := [path for path in files if is_sog_part(path.name)]:
         return (
             f"{root / sog[0].parent} contains images of an extracted SOG file, but not its meta.json.",
@@ -214,3 +226,19 @@ def unread_kinds(root: Path, files: Sequence[PurePosixPath]) -> tuple[str, str] 
         if names:
             return f"{root} contains {what}, which are not read: {first_of(names)}.", remedy
     return None
+
+
+def placeholders(folder: Path) -> list[Path]:
+    """Return the files in a folder that stand for photographs which iCloud has not downloaded, sorted."""
+    return sorted(path for path in folder.iterdir() if path.name.startswith(".") and path.suffix.lower() == ".icloud")
+
+
+def unread_placeholders(folder: Path) -> tuple[str, ...]:
+    """Return a warning about photographs in a folder that iCloud has not downloaded."""
+    missing = placeholders(folder)
+    if not missing:
+        return ()
+    return (
+        f"{len(missing)} files in {folder} are not on this machine but in iCloud, and were skipped (first: "
+        f"{missing[0].name}). Download them first.",
+    )

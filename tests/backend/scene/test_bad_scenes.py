@@ -139,7 +139,7 @@ def without_empty_lines(root: Path) -> None:
 
 BAD_SCENES: dict[str, tuple[Write, type[Fault], str]] = {
     # the folder
-    "nothing in the folder": (lambda root: None, BadScene, "expected cameras, images and points3D"),
+    "nothing in the folder": (lambda root: None, BadScene, "is empty"),
     "photographs without cameras": (
         lambda root: writing.write_photographs(root / "images"),
         BadScene,

@@ -11,6 +11,7 @@ from PIL import Image
 from backend.scene.pose import looking_at
 from backend.scene.transparency import with_transparency
 from backend.scene.types import Camera, View
+from protocol.errors import BadScene
 
 SIZE = 64
 K = np.array([[SIZE, 0, SIZE / 2], [0, SIZE, SIZE / 2], [0, 0, 1.0]])
@@ -86,3 +87,9 @@ def test_the_layout_may_define_it(tmp_path: Path) -> None:
 def test_opaque_photographs_have_no_meaning(tmp_path: Path) -> None:
     given = views_of(tmp_path, [np.full((SIZE, SIZE), 255)] * 3)
     assert with_transparency(given, ball(np.random.default_rng(0))) == (given, ())
+
+
+def test_photographs_that_are_transparent_everywhere_are_refused(tmp_path: Path) -> None:
+    given = views_of(tmp_path, [np.zeros((SIZE, SIZE))] * 3)
+    with pytest.raises(BadScene, match="are transparent everywhere"):
+        with_transparency(given, ball(np.random.default_rng(0)))

@@ -356,3 +356,79 @@ def test_a_link_to_the_folder_above_is_listed_once(tmp_path: Path) -> None:
     assert findings["views"] == COUNT
     survey = api.survey(tmp_path)
     assert (survey.photographs, survey.files) == (COUNT, COUNT)
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence", "remedy"),
+    [
+        ([], "{} is empty.", "Copy the photographs into it."),
+        (
+            ["nerfstudio_models/step-29999.ckpt"],
+            "{} contains checkpoints of a training, which are not read: nerfstudio_models/step-29999.ckpt.",
+            "Export its Gaussians as .ply.",
+        ),
+        (
+            ["scene.ksplat"],
+            "{} contains scenes in another format, which are not read: scene.ksplat.",
+            "Convert them to .ply, .spz, .sog or .splat.",
+        ),
+        (
+            [".IMG_1.HEIC.icloud", ".IMG_2.HEIC.icloud"],
+            "{} contains 2 files that are not on this machine but in iCloud (first: .IMG_1.HEIC.icloud).",
+            "Download them first.",
+        ),
+        (
+            ["lod-meta.json", "0_0/meta.json", "0_0/means_l.webp"],
+            "{} contains a SOG scene in levels of detail, which is not read.",
+            "Export it as one .sog or .ply file.",
+        ),
+        (
+            ["objects.json", "splats.ply", "report.json", "labels/a.png"],
+            "{} is the result of a segmentation, not a scene.",
+            "Give the folder of the photographs.",
+        ),
+    ],
+)
+def test_folders_of_other_programs(tmp_path: Path, files: list[str], sentence: str, remedy: str) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    assert refusal(tmp_path) == (sentence.format(tmp_path), remedy)
+
+
+def test_photographs_that_are_in_a_cloud_are_a_warning(tmp_path: Path) -> None:
+    write_pictures(tmp_path)
+    (tmp_path / ".IMG_7.HEIC.icloud").write_bytes(b"bplist00")
+    assert warnings_of(tmp_path) == [
+        "1 files in the scene folder are not on this machine but in iCloud, and were skipped (first: "
+        ".IMG_7.HEIC.icloud). Download them first."
+    ]
+
+
+def test_masks_of_anonymised_pixels_are_no_masks(tmp_path: Path) -> None:
+    W.write_colmap(tmp_path)
+    for stem in W.STEMS:
+        W.write_mask(tmp_path / f"resized_anon_masks/{stem}.png", np.ones((W.HEIGHT, W.WIDTH), np.uint8))
+    assert warnings_of(tmp_path) == []
+
+
+def test_a_file_of_annotations_that_is_read_is_no_stray_mask(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "images")
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations/instances_default.json").write_text(
+        '{"images": [{"id": 1, "file_name": "0.png"}], '
+        '"annotations": [{"image_id": 1, "segmentation": [[4, 3, 15, 3, 15, 12]]}]}'
+    )
+    assert [said.split(" ")[0] for said in warnings_of(tmp_path)] == ["The", "5"]
+    assert "were read from annotations/instances_default.json" in warnings_of(tmp_path)[0]
+
+
+def test_a_folder_of_masks_without_a_match_is_named_once(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "images")
+    (tmp_path / "masks").mkdir()
+    for i in range(COUNT):
+        (tmp_path / f"masks/task-{i + 1}-annotation-{i + 1}-by-1-tag-cup-0.png").write_text("x")
+    assert warnings_of(tmp_path) == [
+        "The folder masks contains no mask with the name of a photograph (first: "
+        "task-1-annotation-1-by-1-tag-cup-0.png). Give each mask the name of its photograph."
+    ]
