@@ -237,9 +237,12 @@ def _check_mode(image: Image.Image) -> None:
 
 
 def reason_of(file: Path, error: Exception) -> str:
-    """Return why Pillow cannot read a picture, as the end of a sentence."""
+    """Return why a picture or an array cannot be read, as the end of a sentence."""
+    if isinstance(error, Image.DecompressionBombError) and Image.MAX_IMAGE_PIXELS is not None:
+        return f"it has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels"
     if not isinstance(error, UnidentifiedImageError):
-        return str(error)
+        # Python says nothing about a header that is nested too deeply for its parser.
+        return str(error).rstrip(".") or "it is damaged, or does not fit in memory"
     with file.open("rb") as stream:
         head = stream.read(64).lstrip()
     if not head:

@@ -118,3 +118,16 @@ def track(path: Path, images: int) -> Path:
     """A point of COLMAP that many images show, with a last number that is none."""
     path.write_bytes(b"1 0 0 0 1 2 3 0.1" + b" 1 1" * images + b" x\n")
     return path
+
+
+def nested_header(path: Path) -> Path:
+    """An array whose header is an expression that Python's parser cannot hold."""
+    header = b"-" * 9000 + b"1"
+    path.write_bytes(b"\x93NUMPY\x01\0" + struct.pack("<H", len(header)) + header)
+    return path
+
+
+def ppm(path: Path) -> Path:
+    """The header of a picture of 10 gigapixels."""
+    path.write_bytes(b"P6 99999 99999 255\n")
+    return path

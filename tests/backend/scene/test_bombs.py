@@ -33,6 +33,12 @@ BOMBS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object], str]] =
     "png photograph": (lambda f: bombs.png(f / "a.png", 13000, 13000), read_pixels, "169,000,000 bytes of data in 1,"),
     "png photograph, its size": (lambda f: bombs.png(f / "a.png", 13000, 13000), image_size, "fill the memory"),
     "png mask": (lambda f: bombs.png(f / "a.png", 13000, 13000), load_ids, "169,000,000 bytes of data in 1,"),
+    "npy, nested header": (lambda f: bombs.nested_header(f / "a.npy"), load_ids, r"cannot be read: it is damaged, or"),
+    "photograph of 10 gigapixels": (
+        lambda f: bombs.ppm(f / "a.png"),
+        read_pixels,
+        r"has more than 178,956,970 pixels\.",
+    ),
     "rle": (lambda f: bombs.rle(f / "a.json", 16000), load_ids, "16000 x 16000 pixels; at most 134,217,728"),
     "rle of a small photograph": (
         lambda f: bombs.rle(f / "a.json", 6000),
