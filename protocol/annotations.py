@@ -193,13 +193,13 @@ class Annotated:
         entries: for each photograph the file with its masks and the id of its entry there, or None.
         rivals: sentences about photographs for which there are several entries; this is refused.
         warnings: sentences about entries without a photograph, annotations without a mask, and broken files.
-        broken: the files that are not complete JSON.
+        named: the files that a warning names.
     """
 
     entries: list[tuple[Path, Id] | None]
     rivals: list[str]
     warnings: list[str]
-    broken: list[Path] = field(default_factory=list)
+    named: list[Path] = field(default_factory=list)
 
     @property
     def count(self) -> int:
@@ -225,12 +225,12 @@ def find_annotated(photographs: Sequence[str], files: Sequence[Path]) -> Annotat
     entries: list[tuple[Path, Id] | None] = [None] * len(photographs)
     rivals: list[str] = []
     said: list[str] = []
-    broken: list[Path] = []
+    named: list[Path] = []
     for file in files:
         try:
             found = _read(file)
         except _BrokenFile:
-            broken.append(file)
+            named.append(file)
             said.append(f"{file} is not complete JSON, so no masks were read from it. Copy or export it again.")
             continue
         if found is None:
@@ -247,6 +247,8 @@ def find_annotated(photographs: Sequence[str], files: Sequence[Path]) -> Annotat
             if (before := entries[row]) is not None:
                 rivals.append(f"{before[0]} and {file} both contain masks of {photographs[row]}")
             entries[row] = file, number
+        if match.strays or found.boxes:
+            named.append(file)
         if match.strays:
             said.append(
                 f"{len(match.strays)} of {len(found.masks)} photographs with masks in {file} do not match any "
@@ -257,7 +259,7 @@ def find_annotated(photographs: Sequence[str], files: Sequence[Path]) -> Annotat
                 f"{found.boxes} annotations in {file} have a box but no outline, and were skipped. Export polygons or "
                 "masks."
             )
-    return Annotated(entries, rivals, said, broken)
+    return Annotated(entries, rivals, said, named)
 
 
 def _names(picture: Picture) -> list[str]:

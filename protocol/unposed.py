@@ -34,7 +34,7 @@ class Unposed:
         rivals: several files that each may be the mask of one photograph; this is refused.
         unclear: a sentence about a photograph with several entries in a file of masks; this is refused.
         strays: files in mask folders that match no photograph, if no photograph has a mask.
-        broken: files that may have annotations, but are not complete JSON.
+        named: files of annotations that a warning names.
         warnings: sentences for the user.
     """
 
@@ -51,7 +51,7 @@ class Unposed:
     rivals: tuple[Path, ...] = ()
     unclear: tuple[str, ...] = ()
     strays: tuple[Path, ...] = ()
-    broken: tuple[Path, ...] = ()
+    named: tuple[Path, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property

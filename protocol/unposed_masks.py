@@ -117,7 +117,7 @@ def _in_folders(found: Unposed, paths: Sequence[PurePosixPath], chosen: FolderMa
 
 def _in_annotations(found: Unposed, annotated: Annotated) -> Unposed:
     """Add the masks in files of COCO's format, if there are any."""
-    found = _warned(replace(found, broken=tuple(annotated.broken)), *annotated.warnings)
+    found = _warned(replace(found, named=tuple(annotated.named)), *annotated.warnings)
     if not annotated.files:
         return found
     masks_of = tuple(() if entry is None else (entry[0],) for entry in annotated.entries)
@@ -161,7 +161,7 @@ def _annotated(
                 entries,
                 [*joined.rivals, *each.rivals],
                 [*joined.warnings, *each.warnings],
-                [*joined.broken, *each.broken],
+                [*joined.named, *each.named],
             )
     said = [f"{first_of(others)} also contains masks, which were not read."] if others else []
     return replace(joined, warnings=[*joined.warnings, *said])

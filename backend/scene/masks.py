@@ -96,7 +96,7 @@ def find_masks(
         return chosen
     if annotated.files:
         return _of_annotations(annotated, capture)
-    nothing = _nothing(names, place, capture, views, found, annotated.broken)
+    nothing = _nothing(names, place, capture, views, found, annotated.named)
     return replace(nothing, warnings=(*nothing.warnings, *annotated.warnings))
 
 
@@ -163,21 +163,21 @@ def _nothing(
     capture: Capture,
     views: Sequence[str],
     found: Sequence[FolderMatch],
-    broken: Sequence[Path],
+    warned: Sequence[Path],
 ) -> FoundMasks:
     """Return that there are no masks, with what was expected and what was found instead.
 
     Args:
-        broken: files that have a warning of their own.
+        warned: files that have a warning of their own.
     """
     searched = [(names.root / folder, each.match) for each in found for folder in each.folders]
     warnings = tuple(
-        f"The folder {folder} contains no mask with the name of a photograph{_found(match)}."
+        f"The folder {folder} contains no mask with the name of a photograph{_found(match)}.{_remedy(match)}"
         for folder, match in searched
     )
     photographs = {shot.file for shot in capture.shots}
     links = _links_of_masks(names, place, capture)
-    named = {*photographs, *(folder for folder, _ in searched), *broken}
+    named = {*photographs, *(folder for folder, _ in searched), *warned}
     unread = unread_masks(names.root, names.below(names.root), named)
     if unread or links:
         warnings += (f"No masks were read; {first_of(unread + links)}.",)
@@ -186,6 +186,15 @@ def _nothing(
     instead = [*links, *_instead(names, place, capture, views)][:INSTEAD_MOST]
     without = f": expected {_looked_for(capture)} in {where}{''.join(f'; {each}' for each in instead)}"
     return FoundMasks([()] * len(capture.shots), None, warnings, without)
+
+
+def _remedy(match: MaskMatch) -> str:
+    """Return what to do with files in a folder of masks that match no photograph, as a further sentence."""
+    if not match.strays:
+        return ""
+    if not any(is_one_of(file, MASK_ENDINGS) for file in match.strays):
+        return " Save the masks as PNG."
+    return " Give each mask the name of its photograph."
 
 
 def _mask_folders(names: Names, place: Path, capture: Capture) -> list[Path]:

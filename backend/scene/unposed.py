@@ -71,7 +71,7 @@ def find_unposed(root: Path) -> Unposed | None:
             f"Photographs are panoramas of all directions (such as {photographs[0]}), but poses are computed for "
             "perspective photographs. Export perspective photographs instead.",
         )
-    if not found.masked and (instead := unread_masks(root, files, {*photographs, *found.broken, *found.strays})):
+    if not found.masked and (instead := unread_masks(root, files, {*photographs, *found.named, *found.strays})):
         said += (f"No masks were read; {first_of(instead)}.",)
     masks_of = tuple(found.masks_of[i] for i in order)
     entries = tuple(found.entries[i] for i in order) if found.entries else ()

@@ -154,7 +154,8 @@ def test_names_that_were_looked_for_and_found_are_said(tmp_path: Path) -> None:
     scene = load_scene(tmp_path)
     found = "found frame0.png, frame1.png, frame2.png and 2 more."
     assert scene.warnings == (
-        f"The folder {tmp_path / 'masks'} contains no mask with the name of a photograph, {found}",
+        f"The folder {tmp_path / 'masks'} contains no mask with the name of a photograph, {found} Give each mask the "
+        "name of its photograph.",
     )
     assert "v_1.png or v_1.npy or v_1.npz, v_1.png.png, v_1_mask.png or similar" in scene.without_masks
     assert found[:-1] in scene.without_masks

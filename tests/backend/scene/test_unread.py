@@ -432,3 +432,26 @@ def test_a_folder_of_masks_without_a_match_is_named_once(tmp_path: Path) -> None
         "The folder masks contains no mask with the name of a photograph (first: "
         "task-1-annotation-1-by-1-tag-cup-0.png). Give each mask the name of its photograph."
     ]
+
+
+@pytest.mark.parametrize("posed", [True, False])
+def test_annotations_without_a_mask_of_a_photograph_get_one_warning(tmp_path: Path, posed: bool) -> None:
+    if posed:
+        W.write_colmap(tmp_path)
+    else:
+        write_pictures(tmp_path / "images")
+    (tmp_path / "annotations.json").write_text(
+        '{"images": [{"id": 1, "file_name": "other.png"}], '
+        '"annotations": [{"image_id": 1, "segmentation": [[4, 3, 15, 3, 15, 12]]}]}'
+    )
+    (said,) = warnings_of(tmp_path)
+    assert said.startswith("1 of 1 photographs with masks in annotations.json do not match any photograph")
+
+
+def test_masks_in_a_format_that_is_not_read_are_named_with_a_remedy(tmp_path: Path) -> None:
+    W.write_colmap(tmp_path)
+    (tmp_path / "masks").mkdir()
+    for stem in W.STEMS:
+        W.photograph(0).save(tmp_path / f"masks/{stem}.gif")
+    (said,) = warnings_of(tmp_path)
+    assert said.endswith("found v_1.gif, v_10.gif, v_2.gif. Save the masks as PNG.")
