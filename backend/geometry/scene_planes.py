@@ -30,7 +30,7 @@ def scene_planes(
     seen = surface.points, surface.normals, surface.counts, surface.edge, rng
     planes = bounding_planes(*seen, eyes=samples.eyes)
     if points is not None and samples.eyes is not None:
-        planes += point_planes(points, samples, surface.edge, rng, planes)
+        planes += point_planes(points, samples, surface.edge, rng.spawn(1)[0], planes)
     if planes or not noisy:
         return planes
     return bounding_planes(*seen, eyes=samples.eyes, noisy=True)
