@@ -27,8 +27,8 @@ MOST = 3
 LEAST_SHARE = 0.12
 """Least share of the points in a plane."""
 PAST = 0.25
-"""Most of the samples that cameras see behind a bounding plane, past its edge. They are at most 7 % for floors that were
-measured, 15 % for a mattress, and 36 % for a table, which has the floor there."""
+"""Most of the samples that cameras see behind a bounding plane, past its edge. They are at most 7 % for the floors that
+were measured, 15 % for a mattress, and 36 % for a table, which has the floor there."""
 COMPARED = 20_000
 """Most samples that are compared with a plane."""
 RIM = 1, 99
