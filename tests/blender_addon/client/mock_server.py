@@ -63,7 +63,7 @@ from protocol.settings import Setting
 from protocol.wire import decode, encode
 from tests.user_token import user_token
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 Answer = Callable[[Any], "Message | list[tuple[Message, list[NDArray]]] | None"]
 
