@@ -99,7 +99,7 @@ class Record(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Case:
-    """Gaussians, what a model gives of the training views, and held-out views with exact ids, and exact halves."""
+    """Gaussians, what a model gives of the training views, held-out views with exact ids and halves, sparse points."""
 
     group: str
     name: str
@@ -108,6 +108,7 @@ class Case:
     test: list[MaskedView]
     ceiling: NDArray[np.int32]
     test_parts: list[NDArray[np.int32]] | None = None
+    points: NDArray[np.float32] | None = None
 
 
 def simulated(
@@ -198,11 +199,12 @@ def _halves(scene: MadeScene) -> NDArray[np.int32]:
 
 def room_case(room: Path, splats: Path, masks: Path) -> Case:
     """A capture on disk with exact ids, and masks of its training views in a folder."""
-    train, _ = split_views(load_scene(room, masks).views, "last:0.2")
+    scene = load_scene(room, masks)
+    train, _ = split_views(scene.views, "last:0.2")
     exact = room_and_truth(room, splats)
     ceiling = exact_labels(Renderer(exact.splats, "cpu"), exact)
     layers = [view for view in map(layered_view, train) if view is not None]
-    return Case(room.name, masks.name, exact.splats, layers, exact.test, ceiling)
+    return Case(room.name, masks.name, exact.splats, layers, exact.test, ceiling, points=scene.points)
 
 
 def run(case: Case) -> Iterator[Record]:
@@ -222,7 +224,7 @@ def run(case: Case) -> Iterator[Record]:
     begin = time.perf_counter()
     votes = gather_layer_votes(renderer, case.train, len(case.splats))
     cameras = [view.camera for view in case.train]
-    inside, _ = in_planes(case.splats, cameras, "cpu", 0)
+    inside, _ = in_planes(case.splats, cameras, case.points, "cpu", 0)
     spent = time.perf_counter() - begin
     unscored = replace(votes, trust=np.ones_like(votes.trust))
     flat = gather_layer_votes(renderer, list(map(_flattened, case.train)), len(case.splats))
