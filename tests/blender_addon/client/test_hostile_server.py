@@ -24,6 +24,7 @@ from blender_addon.client.dispatcher import MAX_UNREAD
 from blender_addon.client.job import Job
 from blender_addon.client.naming import ask_names
 from blender_addon.client.selection import select
+from blender_addon.client.upload_state import MAX_GETS
 from protocol.errors import BadFrames, Fault, JobFailed
 from protocol.manifest import digest_of
 from protocol.messages import (
@@ -308,7 +309,7 @@ def test_answers_without_an_end_to_one_offer_end_the_link(watched, capture):
     watched.stage.job_list.submit(folder)
     watched.stage.play(lambda: ids)
     digest = digest_of((folder / "images" / "a.png").read_bytes())
-    for _ in range(100):
+    for _ in range(MAX_GETS):
         watched.server.ask(Get(digest, 0, 1 << 20))
         watched.stage.connection.step(0.002)
     frames = encode(Wanted("a" * 64, 1, 1, 1, 1), [np.zeros(10_000, np.uint8)], id=ids[0])
