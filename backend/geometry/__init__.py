@@ -84,5 +84,5 @@ def ground_normal(splats: Splats, seed: int = 0) -> NDArray[np.float64]:
         seed: random seed.
     """
     surface = voxels(centre_samples(splats), 1)
-    planes = bounding_planes(surface.points, surface.normals, surface.counts, surface.edge, np.random.default_rng(seed))
+    planes = bounding_planes(surface.points, surface.normals, surface.edge, np.random.default_rng(seed))
     return planes[0].normal if planes else np.zeros(3)

@@ -62,32 +62,46 @@ class Plane(NamedTuple):
 def bounding_planes(
     points: NDArray[np.float64],
     normals: NDArray[np.float32],
-    counts: NDArray[np.int64],
     edge: float,
     rng: np.random.Generator,
-    *,
     eyes: NDArray[np.float64] | None = None,
-    noisy: bool = False,
 ) -> list[Plane]:
     """Return the planes that bound the visible surface, the largest first.
-
-    If there is none, a second search can allow for a floor without texture, which is a thick layer of noise: voxels
-    are weighted by their samples, as noise has many voxels with few samples, and the limits on normals are wider.
 
     Args:
         points: (V, 3) float64, one per voxel of the surface.
         normals: (V, 3) float32, unit length, of any sign.
-        counts: (V,) int64, samples of the surface in each voxel.
         edge: of a voxel, scene units.
         rng: random generator.
         eyes: (C, 3) float64, centres of the cameras; None if unknown.
-        noisy: whether to search a second time if no plane is found.
     """
-    eyes = np.zeros((0, 3)) if eyes is None else eyes
-    found = _bounding(points, normals, np.ones(len(points)), edge, FLAT, THICKNESS, eyes, rng)
-    if found or not noisy:
-        return found
+    return _bounding(points, normals, np.ones(len(points)), edge, FLAT, THICKNESS, eyes, rng)
+
+
+def noisy_planes(
+    points: NDArray[np.float64],
+    normals: NDArray[np.float32],
+    counts: NDArray[np.int64],
+    edge: float,
+    rng: np.random.Generator,
+    eyes: NDArray[np.float64] | None = None,
+) -> list[Plane]:
+    """As :func:`bounding_planes`, for a surface in which that finds none: a floor without texture is a thick layer of
+    noise.
+
+    Voxels are weighted by their samples, as noise has many voxels with few samples, and the limits on normals are
+    wider.
+
+    Args:
+        counts: (V,) int64, samples of the surface in each voxel.
+    """
     return _bounding(points, normals, counts.astype(np.float64), edge, NOISY_FLAT, NOISY_THICKNESS, eyes, rng)
+
+
+def noise_of(heights: NDArray[np.float64], edge: float) -> tuple[float, float]:
+    """Return the deviation and the tolerance of a :class:`Plane` from the heights (P,) of its points above it."""
+    deviation = 1.4826 * float(np.median(np.abs(heights)))
+    return deviation, max(DEVIATIONS * deviation, 0.5 * edge)
 
 
 def _bounding(
@@ -97,9 +111,10 @@ def _bounding(
     edge: float,
     flattest: float,
     thickness: float,
-    eyes: NDArray[np.float64],
+    eyes: NDArray[np.float64] | None,
     rng: np.random.Generator,
 ) -> list[Plane]:
+    eyes = np.zeros((0, 3)) if eyes is None else eyes
     weights = counts / max(counts.sum(), 1)
     left = np.ones(len(points), bool)
     found: list[Plane] = []
@@ -114,8 +129,7 @@ def _bounding(
         share = float(weights[near & left].sum())
         if share < LEAST_SHARE:
             break
-        deviation = 1.4826 * float(np.median(np.abs(height[near & left])))
-        tolerance = max(DEVIATIONS * deviation, 0.5 * edge)
+        deviation, tolerance = noise_of(height[near & left], edge)
         margin = max(tolerance, MARGIN * edge)
         above, below = float(weights[height > margin].sum()), float(weights[height < -margin].sum())
         if above < below:

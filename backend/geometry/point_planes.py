@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, Delaunay, QhullError
 
-from backend.geometry.planes import DEVIATIONS, EYES_BEHIND, MARGIN, WIDE, Plane, least_squares_plane, width
+from backend.geometry.planes import EYES_BEHIND, MARGIN, WIDE, Plane, least_squares_plane, noise_of, width
 from backend.geometry.surface import Samples
 
 FEWEST = 100
@@ -60,10 +60,10 @@ def point_planes(
     left = np.ones(len(points), bool)
     found: list[Plane] = []
     for _ in range(MOST):
-        plane = _largest(points[left], edge, rng) if np.count_nonzero(left) >= FEWEST else None
-        if plane is None:
+        largest = _largest(points[left], edge, rng) if np.count_nonzero(left) >= FEWEST else None
+        if largest is None:
             break
-        normal, offset = plane
+        normal, offset = largest
         if np.count_nonzero(eyes @ normal < offset) > len(eyes) / 2:
             normal, offset = -normal, -offset
         height = points @ normal - offset
@@ -71,9 +71,16 @@ def point_planes(
         share = float(near.mean())
         if share < LEAST_SHARE:
             break
-        deviation = 1.4826 * float(np.median(np.abs(height[near])))
-        plane = Plane(normal, offset, max(DEVIATIONS * deviation, 0.5 * edge), share, deviation)
-        if _bounds(plane, points, near, edge, samples, rng) and not _is_known(plane, points[near], known, edge):
+        deviation, tolerance = noise_of(height[near], edge)
+        plane = Plane(normal, offset, tolerance, share, deviation)
+        wide = width(points[near]) > WIDE * width(points)
+        behind = np.count_nonzero(plane.height(eyes) < -MARGIN * edge)
+        if (
+            wide
+            and behind <= EYES_BEHIND * len(eyes)
+            and _seen_past(plane, points[near], edge, samples, rng) <= PAST
+            and not _is_known(plane, points[near], known, edge)
+        ):
             found.append(plane)
         left &= np.abs(height) >= MARGIN * edge
     return found
@@ -106,22 +113,6 @@ def _largest(
         normal, centre = least_squares_plane(near)
         offset = float(normal @ centre)
     return normal, offset
-
-
-def _bounds(
-    plane: Plane,
-    points: NDArray[np.float64],
-    near: NDArray[np.bool_],
-    edge: float,
-    samples: Samples,
-    rng: np.random.Generator,
-) -> bool:
-    """Whether a plane is wide, and nearly all cameras and what they see past its edge are in it or before it."""
-    assert samples.eyes is not None
-    behind = np.count_nonzero(plane.height(samples.eyes) < -MARGIN * edge)
-    if width(points[near]) <= WIDE * width(points) or behind > EYES_BEHIND * len(samples.eyes):
-        return False
-    return _seen_past(plane, points[near], edge, samples, rng) <= PAST
 
 
 def _seen_past(

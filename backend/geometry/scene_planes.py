@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.geometry.planes import Plane, bounding_planes
+from backend.geometry.planes import Plane, bounding_planes, noisy_planes
 from backend.geometry.point_planes import point_planes
 from backend.geometry.surface import Samples, Voxels
 
@@ -25,12 +25,11 @@ def scene_planes(
         surface: their voxels.
         points: (P, 3), sparse points; None if there are none. Without cameras they are not used.
         rng: random generator.
-        noisy: see :func:`backend.geometry.planes.bounding_planes`; if neither shows a plane.
+        noisy: whether :func:`backend.geometry.planes.noisy_planes` is used if neither shows a plane.
     """
-    seen = surface.points, surface.normals, surface.counts, surface.edge, rng
-    planes = bounding_planes(*seen, eyes=samples.eyes)
+    planes = bounding_planes(surface.points, surface.normals, surface.edge, rng, samples.eyes)
     if points is not None and samples.eyes is not None:
         planes += point_planes(points, samples, surface.edge, rng.spawn(1)[0], planes)
     if planes or not noisy:
         return planes
-    return bounding_planes(*seen, eyes=samples.eyes, noisy=True)
+    return noisy_planes(surface.points, surface.normals, surface.counts, surface.edge, rng, samples.eyes)

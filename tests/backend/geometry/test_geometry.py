@@ -95,9 +95,8 @@ def test_a_plane_with_half_of_everything_behind_it_bounds_nothing() -> None:
     rng = np.random.default_rng(0)
     points = np.concatenate([floor(rng), sphere((0, 0, 0.7), 0.3, rng), sphere((0, 0, -0.7), 0.3, rng)])
     up = np.tile(np.array([0, 0, 1], np.float32), (len(points), 1))
-    once = np.ones(len(points), np.int64)
-    assert bounding_planes(points, up, once, 0.05, rng) == []
-    (plane,) = bounding_planes(points[:10_500], up[:10_500], once[:10_500], 0.05, rng)
+    assert bounding_planes(points, up, 0.05, rng) == []
+    (plane,) = bounding_planes(points[:10_500], up[:10_500], 0.05, rng)
     assert plane.normal == pytest.approx([0, 0, 1], abs=0.01)
 
 
@@ -106,9 +105,8 @@ def test_a_plane_that_cameras_look_at_from_behind_bounds_nothing(behind: int, bo
     rng = np.random.default_rng(0)
     points = np.concatenate([floor(rng), sphere((0, 0, 0.7), 0.3, rng)])
     up = np.tile(np.array([0, 0, 1], np.float32), (len(points), 1))
-    once = np.ones(len(points), np.int64)
     eyes = np.array([[0, 0, -2.0]] * behind + [[0, 0, 2.0]] * (10 - behind))
-    assert len(bounding_planes(points, up, once, 0.05, rng, eyes=eyes)) == bounds
+    assert len(bounding_planes(points, up, 0.05, rng, eyes=eyes)) == bounds
 
 
 def samples_of(points: NDArray, normals: NDArray, views: NDArray) -> Samples:
