@@ -199,7 +199,8 @@ def _photographs(paths: Sequence[PurePosixPath], place: PurePosixPath, layout: s
     Folders such as ``images_2`` contain the same photographs at another size.
     """
     pictures = [path for path in paths if is_one_of(path.name, PHOTOGRAPH_ENDINGS)]
-    unmasked = [path for path in pictures if path.parts[0] not in _mask_folders(pictures)]
+    of_masks = _mask_folders(pictures)
+    unmasked = [path for path in pictures if path.parts[0] not in of_masks]
     if layout == SYNTHETIC:
         return [str(path) for path in unmasked]
     for up in (place, *place.parents):
