@@ -13,6 +13,7 @@ from .after_update import after_update
 from .editing.parts import KINDS
 from .session import object_of
 from .settings import choose_in_list, chosen_object, quiet
+from .soon import call_no_more, call_soon
 
 
 class _Last:
@@ -23,9 +24,9 @@ class _Last:
 
 @after_update
 def follow_soon(scene: Any, depsgraph: Any) -> None:
-    """Blender calls this after an evaluation, also within an edit or an undo, when reading collections may crash."""
-    if not quiet.is_on and _number() != _Last.number and not bpy.app.timers.is_registered(follow_active):
-        bpy.app.timers.register(follow_active)
+    """Blender calls this after an evaluation, also within an edit or an undo."""
+    if not quiet.is_on and _number() != _Last.number:
+        call_soon(follow_active)
 
 
 def follow_active() -> None:
@@ -53,5 +54,4 @@ def register() -> None:
 
 def unregister() -> None:
     bpy.app.handlers.depsgraph_update_post.remove(follow_soon)
-    if bpy.app.timers.is_registered(follow_active):
-        bpy.app.timers.unregister(follow_active)
+    call_no_more(follow_active)

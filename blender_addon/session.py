@@ -39,8 +39,6 @@ AXES: dict[str, tuple[float, float, float]] = {
 }
 """Unit vectors of :data:`Up`, in the frame of the capture."""
 
-ORIGINS: tuple[Origin, ...] = ("CAPTURE", "BASE", "CENTRE")
-
 OF_SEVERAL = "Name of the collection, as copies that Blender makes have the same id"
 """Tooltip of the property of operators that is passed to :func:`find` as ``name``."""
 
@@ -168,8 +166,8 @@ def import_steps(
     if display not in get_args(Display):
         raise BadArgument(f"The display {display!r} does not exist.", f"Choose one of {', '.join(get_args(Display))}.")
     _check_placing(up, scale, photographs)
-    if origin not in ORIGINS:
-        raise BadArgument(f"The origin {origin!r} does not exist.", f"Choose one of {', '.join(ORIGINS)}.")
+    if origin not in get_args(Origin):
+        raise BadArgument(f"The origin {origin!r} does not exist.", f"Choose one of {', '.join(get_args(Origin))}.")
     register()
     reading = read_result(Path(folder))
     rows = read_cameras(Path(folder)) if cameras else []

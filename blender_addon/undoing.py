@@ -8,13 +8,13 @@ import bpy
 
 from .operators.importing import colour_solid_views, coloured, how_shown
 from .settings import shown_scene
+from .soon import call_no_more, call_soon
 
 
 @bpy.app.handlers.persistent
 def colour_views_soon(scene: Any, depsgraph: Any) -> None:
-    """Blender calls this after an undo or redo, when the objects of collections may be gone: reading them may crash."""
-    if not bpy.app.timers.is_registered(colour_views):
-        bpy.app.timers.register(colour_views)
+    """Blender calls this after an undo or redo, when the objects of collections may be gone."""
+    call_soon(colour_views)
 
 
 def colour_views() -> None:
@@ -37,5 +37,4 @@ def register() -> None:
 def unregister() -> None:
     for each in _handlers():
         each.remove(colour_views_soon)
-    if bpy.app.timers.is_registered(colour_views):
-        bpy.app.timers.unregister(colour_views)
+    call_no_more(colour_views)

@@ -47,7 +47,7 @@ LFS_POINTER = b"version https://git-lfs"
 
 
 def open_photograph(file: Path) -> Image.Image:
-    """Open a file of one of :data:`FORMATS` and read its header; raises one of :data:`BROKEN` if it is none."""
+    """Open a file of one of :data:`FORMATS` and read its header; raises one of :data:`BROKEN` if it is not one."""
     Image.init()
     return Image.open(file, formats=[each for each in FORMATS if each in Image.OPEN])
 

@@ -70,7 +70,7 @@ from ..splats.collections import placement_of
 from ..splats.columns import COLOUR, read_positions
 from ..splats.export import world_matrix
 from ..splats.mesh import INVENTED, texture_of
-from ..splats.origins import UNMOVED, is_unmoved, origin_of, translation
+from ..splats.origins import UNMOVED, is_unmoved, moved, origin_of, translation
 from .modes import outside_edit_mode
 from .parts import Piece, check_local, parts_of, pieces_of, refresh_part
 from .saving_parts import inner_parts, named, read_piece, separate_inner, with_true_parts
@@ -209,9 +209,8 @@ def _edited(part: Any, frame: NDArray[np.float64]) -> Edited:
         splats = [read_piece(first)]
         splats += [_moved(read_piece(each), relative(first.thing, each.thing)) for each in rest]
         whole = merge(splats) if rest else splats[0]
-        if origin.any():
-            whole = replace(whole, means=(whole.means + origin).astype(np.float32))
-            matrix[:3, 3] -= matrix[:3, :3] @ origin
+        whole = moved(whole, origin)
+        matrix[:3, 3] -= matrix[:3, :3] @ origin
         if part.splatlift.kind == "BACKGROUND":
             whole, matrix = _moved(whole, matrix), np.eye(4)
     except BadSplats as error:

@@ -26,7 +26,7 @@ from .cameras import NAME, add_cameras, remove_cameras
 from .display import DISC_BUDGET, MODIFIER, disc_nodes, drawn_by, dress_cloud, points_nodes, splats_nodes
 from .mesh import add_surface
 from .native import TYPE, can_draw_splats, is_native
-from .origins import ORIGIN, Place, extent_of, origin_at
+from .origins import ORIGIN, Place, extent_of, moved, origin_at
 from .points import add_cloud, add_points
 from .result import Inner, Part, Result
 
@@ -272,7 +272,7 @@ def _add_part(child: Any, part: Part, upright: Any, nodes: Any, surface: Mesh | 
     if part.label and origin != "CAPTURE" and len(splats):
         points = extent_of(splats) if surface is None else surface.vertices
         at = origin_at(points, np.array(upright.matrix_basis @ there, np.float64), origin)
-        splats = replace(splats, means=(splats.means - at).astype(np.float32))
+        splats = moved(splats, -at)
     if nodes is None:
         seen = kept = add_cloud(child, part.name, splats, colour)
     elif surface is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -19,7 +18,7 @@ from protocol.transform import transform
 
 from .attributes import is_splats, read_splats
 from .collections import BENEATH, lay_beneath, placement_of, splat_objects
-from .origins import is_unmoved, origin_of
+from .origins import is_unmoved, moved, origin_of
 
 Frame = Literal["CAPTURE", "WORLD"]
 UPRIGHT = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
@@ -129,7 +128,7 @@ def _placed(thing: Any, placement: NDArray[np.float64]) -> Splats:
         splats = _gaussians(thing)
         origin = origin_of(thing)
         if is_unmoved(matrix, origin):
-            return replace(splats, means=(splats.means + origin).astype(np.float32)) if origin.any() else splats
+            return moved(splats, origin)
         return transform(splats, matrix)
     except BadSplats as error:
         seen = thing.parent if thing.get(BENEATH) else thing

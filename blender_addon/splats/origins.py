@@ -6,6 +6,7 @@ how far, and exports add it again.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -44,6 +45,11 @@ def translation(by: NDArray[np.floating]) -> NDArray[np.float64]:
     matrix = np.eye(4)
     matrix[:3, 3] = by
     return matrix
+
+
+def moved(splats: Splats, by: NDArray[np.float64]) -> Splats:
+    """Return Gaussians moved by (3,), rounded to float32; the same ones if that is zero."""
+    return replace(splats, means=(splats.means + by).astype(np.float32)) if by.any() else splats
 
 
 def extent_of(splats: Splats) -> Floats:

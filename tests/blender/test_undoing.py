@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,31 +26,29 @@ def undo_or_redo(operator: Any) -> None:
     bpy.app.timers.unregister(undoing.colour_views)
 
 
-def test_solid_views_get_the_colours_of_what_undo_and_redo_show(tmp_path: Path) -> None:
+@pytest.fixture
+def view(tmp_path: Path) -> Iterator[Any]:
+    """A 3D view with a scene that was imported as points."""
     with registered():
         write_clumps(tmp_path / "in")
         bpy.ops.ed.undo_push(message="start")
-        do = bpy.ops.splatlift
-        do.import_result(*REAL, directory=str(tmp_path / "in"), display="POINTS")
-        (view, *_) = importing.views()
-        assert view.shading.color_type == "OBJECT"
-        do.show_as(*REAL, display="SPLATS")
-        assert view.shading.color_type == "MATERIAL"
-        undo_or_redo(bpy.ops.ed.undo)
-        assert (shown_as(scenes()[0])[0], view.shading.color_type) == ("POINTS", "OBJECT"), "MATERIAL shows grey points"
-        undo_or_redo(bpy.ops.ed.redo)
-        assert (shown_as(scenes()[0])[0], view.shading.color_type) == ("SPLATS", "MATERIAL")
+        bpy.ops.splatlift.import_result(*REAL, directory=str(tmp_path / "in"), display="POINTS")
+        yield importing.views()[0]
 
 
-def test_an_undo_of_something_else_leaves_the_colours_of_views(tmp_path: Path) -> None:
-    with registered():
-        write_clumps(tmp_path / "in")
-        bpy.ops.ed.undo_push(message="start")
-        do = bpy.ops.splatlift
-        do.import_result(*REAL, directory=str(tmp_path / "in"), display="POINTS")
-        (view, *_) = importing.views()
-        bpy.context.view_layer.objects.active.location.x = 1
-        bpy.ops.ed.undo_push(message="move")
-        view.shading.color_type = "MATERIAL"
-        undo_or_redo(bpy.ops.ed.undo)
-        assert view.shading.color_type == "MATERIAL"
+def test_solid_views_get_the_colours_of_what_undo_and_redo_show(view: Any) -> None:
+    assert view.shading.color_type == "OBJECT"
+    bpy.ops.splatlift.show_as(*REAL, display="SPLATS")
+    assert view.shading.color_type == "MATERIAL"
+    undo_or_redo(bpy.ops.ed.undo)
+    assert (shown_as(scenes()[0])[0], view.shading.color_type) == ("POINTS", "OBJECT"), "MATERIAL shows grey points"
+    undo_or_redo(bpy.ops.ed.redo)
+    assert (shown_as(scenes()[0])[0], view.shading.color_type) == ("SPLATS", "MATERIAL")
+
+
+def test_an_undo_of_something_else_leaves_the_colours_of_views(view: Any) -> None:
+    bpy.context.view_layer.objects.active.location.x = 1
+    bpy.ops.ed.undo_push(message="move")
+    view.shading.color_type = "MATERIAL"
+    undo_or_redo(bpy.ops.ed.undo)
+    assert view.shading.color_type == "MATERIAL"

@@ -115,7 +115,7 @@ def text_row(path: Path, numbers: int) -> Path:
 
 
 def track(path: Path, images: int) -> Path:
-    """A point of COLMAP that many images show, with a last number that is none."""
+    """A point of COLMAP that many images show, whose last number is not a number."""
     path.write_bytes(b"1 0 0 0 1 2 3 0.1" + b" 1 1" * images + b" x\n")
     return path
 
